@@ -1,0 +1,17 @@
+/*
+ * Everything an outsider controls has a limit, and all the limits stand here. Units are in the names.
+ */
+#pragma once
+
+enum {
+	LIMIT_VALUE_BYTES = 64 * 1024, /* one record on the bus, framing included */
+	LIMIT_ID_BYTES = 255,	       /* request, VM, pool, type and host ids */
+	LIMIT_TEXT_BYTES = 1024,       /* names, reasons and other text in a request */
+	LIMIT_ASKS = 16,	       /* models in one request or VM type */
+	LIMIT_GPUS_PER_REQUEST = 64,   /* GPUs in one request, all models together */
+	LIMIT_GPUS_PER_HOST = 256,     /* GPUs that one host may announce */
+	LIMIT_FUNCTIONS_PER_UNIT = 64, /* PCI functions of one passthrough unit */
+	LIMIT_REJECTION_HOSTS = 16,    /* hosts listed one by one in a rejection or verdict */
+	LIMIT_REJECTION_NAMES = 32,    /* model names listed in "the pool has: ..." */
+	LIMIT_PARTITIONS = 1024,       /* shards of one installation */
+};
