@@ -43,6 +43,9 @@ int codec_decode(struct codec *codec, const void *data, size_t len, struct arena
 /* Why the last call was not 0; valid until the next call. */
 const char *codec_error(const struct codec *codec);
 
+/* Which record a framed value holds, by its fingerprint alone. Positive: a codec_outcome. */
+int codec_peek_type(const void *data, size_t len, enum record_type *ret_type) MUST_CHECK;
+
 /* The .avsc text of the newest version, and its CRC-64-AVRO fingerprint. */
 const char *codec_schema_text(enum record_type type);
 uint64_t codec_schema_fingerprint(enum record_type type);
