@@ -14,4 +14,8 @@ enum {
 	LIMIT_REJECTION_HOSTS = 16,    /* hosts listed one by one in a rejection or verdict */
 	LIMIT_REJECTION_NAMES = 32,    /* model names listed in "the pool has: ..." */
 	LIMIT_PARTITIONS = 1024,       /* shards of one installation */
+	LIMIT_PCI_DEVICES = 16384,     /* PCI functions read of one host */
+	LIMIT_ATTRIBUTE_BYTES = 4096,  /* one file of a device in sysfs: a page */
+	LIMIT_LIST_ITEMS = 1024,       /* items of one list in a record on the bus */
+	LIMIT_NESTING = 16,	       /* records, lists and unions within each other in a record */
 };
