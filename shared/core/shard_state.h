@@ -66,7 +66,8 @@ struct answer {
 	unsigned char value[]; /* the framed record */
 };
 
-void answer_unref(struct answer *answer);
+struct answer *answer_ref(struct answer *answer);
+void answer_unref(struct answer *answer); /* accepts NULL */
 
 /* The rows that one folded record touches, kept by its owner until it is settled. */
 struct change;
@@ -144,6 +145,8 @@ typedef void (*fleet_row_fn)(void *context, const char *table, const void *field
 void shard_mark_fleet_dirty(struct shard_state *state);
 size_t shard_take_dirty_hosts(struct shard_state *state, size_t max_hosts, fleet_row_fn on_row,
 			      void *context);
+
+bool shard_fleet_is_dirty(const struct shard_state *state);
 
 struct shard_counts {
 	size_t hosts;

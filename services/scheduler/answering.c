@@ -1,0 +1,133 @@
+/*
+ * What leaves a shard besides its decisions: answers, answers told again, dead letters, forwarded
+ * inputs. Each is a parcel of its in-flight entry, sent as soon as there is room.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "bus/dead_letter.h"
+#include "codec/envelope_headers.h"
+#include "scheduler/shard_internal.h"
+
+static int send_parcel(struct shard *shard, const struct parcel *parcel, uint64_t token)
+{
+	struct outgoing outgoing = {
+		.topic = parcel->topic,
+		.partition = parcel->partition,
+		.key = parcel->key,
+		.key_len = parcel->key_len,
+		.value = parcel->value,
+		.value_len = parcel->value_len,
+		.headers = parcel->headers,
+		.n_headers = parcel->n_headers,
+	};
+	return shard->world.io.produce(shard->world.io.context, &outgoing, token);
+}
+
+void shard_send(struct shard *shard, uint64_t number)
+{
+	struct in_flight *entry = in_flight_at(&shard->flight, number);
+
+	entry->stage = send_parcel(shard, entry->parcel, number) == 0 ? STAGE_SENT : STAGE_ANSWER;
+}
+
+static void replace_parcel(struct in_flight *entry, struct parcel *parcel)
+{
+	free(entry->parcel);
+	entry->parcel = parcel;
+}
+
+/* The decision's own headers without those that only the log needs, and the revision. */
+void shard_prepare_answer(struct shard *shard, struct in_flight *entry, int64_t revision)
+{
+	const struct parcel *logged = entry->parcel;
+	struct header headers[MESSAGE_HEADERS_MAX];
+	size_t n_headers = 0;
+
+	for (size_t i = 0; i < logged->n_headers; i++) {
+		const char *name = logged->headers[i].name;
+		if (strcmp(name, HEADER_EPOCH) != 0 && strcmp(name, HEADER_APPLIED) != 0)
+			headers[n_headers++] = logged->headers[i];
+	}
+	char *text = arena_printf(&shard->arena, "%lld", (long long)revision);
+	headers[n_headers++] =
+		(struct header){ .name = HEADER_REVISION, .value = text, .len = strlen(text) };
+
+	replace_parcel(entry, parcel_new(TOPIC_ANSWERS, shard->config.partition, logged->key,
+					 logged->key_len, logged->value, logged->value_len, headers,
+					 n_headers));
+}
+
+/* What the answer said when it was first told, under the same id; only the trace is the new asker's. */
+void shard_prepare_telling(struct shard *shard, struct in_flight *entry)
+{
+	const struct answer *answer = entry->answer;
+	struct record record;
+
+	if (codec_decode(shard->world.codec, answer->value, answer->len, &shard->arena, &record) !=
+	    0) {
+		/* It was encoded or decoded by us before: memory is corrupt. */
+		log_error("an answer in memory cannot be read: %s",
+			  codec_error(shard->world.codec));
+		abort();
+	}
+	struct envelope envelope = {
+		.id = record_event_id(&record, &shard->arena),
+		.type = arena_printf(&shard->arena, "gpubus.%s", record_info(record.type)->name),
+		.source = "gpubus/scheduler",
+		.time_us = answer->decided_at,
+		.traceparent = *entry->traceparent ? entry->traceparent : NULL,
+		.epoch = -1,
+		.applied = { -1, -1 },
+		.revision = answer->revision,
+	};
+	struct header headers[MESSAGE_HEADERS_MAX];
+	size_t n_headers = envelope_to_headers(&envelope, &shard->arena, headers);
+	const char *pool_id = record_pool_id(&record);
+
+	replace_parcel(entry,
+		       parcel_new(TOPIC_ANSWERS, shard->config.partition, pool_id, strlen(pool_id),
+				  answer->value, answer->len, headers, n_headers));
+}
+
+static struct parcel *dead_letter_parcel(struct shard *shard, const struct message *message,
+					 const char *code, const char *error, int64_t now_us)
+{
+	struct dead_letter letter;
+	dead_letter_make(&letter, message, code, error, now_us);
+	shard->figures.dead_letters++;
+	log_warning("dead letter topic=%s partition=%d offset=%lld code=%s: %s",
+		    topic_name(message->topic), message->partition, (long long)message->offset,
+		    code, error);
+	return parcel_new(TOPIC_DEAD_LETTERS, letter.message.partition, letter.message.key,
+			  letter.message.key_len, letter.message.value, letter.message.value_len,
+			  letter.message.headers, letter.message.n_headers);
+}
+
+void shard_prepare_dead_letter(struct shard *shard, struct in_flight *entry,
+			       const struct message *message, const char *code, const char *error,
+			       int64_t now_us)
+{
+	replace_parcel(entry, dead_letter_parcel(shard, message, code, error, now_us));
+}
+
+void shard_prepare_forward(struct shard *shard, struct in_flight *entry,
+			   const struct message *message, int32_t partition)
+{
+	(void)shard;
+	replace_parcel(entry, parcel_new(message->topic, partition, message->key, message->key_len,
+					 message->value, message->value_len, message->headers,
+					 message->n_headers));
+}
+
+/* Followed topics have no offset to commit: whatever room there is not now is met again at the next
+ * takeover, which reads them from their beginning. */
+void shard_dead_letter_followed(struct shard *shard, const struct message *message,
+				const char *code, const char *error, int64_t now_us)
+{
+	struct parcel *parcel = dead_letter_parcel(shard, message, code, error, now_us);
+	if (send_parcel(shard, parcel, TOKEN_NOBODY) != 0)
+		log_error("no room for a dead letter of %s offset=%lld; it will be met again",
+			  topic_name(message->topic), (long long)message->offset);
+	free(parcel);
+}

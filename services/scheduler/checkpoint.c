@@ -1,0 +1,228 @@
+/*
+ * The shard's side of its checkpoint in Redis: rows that were settled are collected and submitted once
+ * a turn; when the store asks for all of it, the state is walked in chunks while decisions go on (the
+ * contract is in store/store.h). Nothing in the pipeline waits for any of this.
+ */
+#include <string.h>
+
+#include "base/memory.h"
+#include "model/partition.h"
+#include "scheduler/shard_internal.h"
+#include "store/store.h"
+
+enum { REWRITE_CHUNK_ROWS = 1000, FLEET_HOSTS_PER_TURN = 500 };
+
+void row_batch_clear(struct row_batch *batch)
+{
+	buf_clear(&batch->bytes);
+	batch->count = 0;
+	batch->records = 0;
+}
+
+void row_batch_deinit(struct row_batch *batch)
+{
+	buf_deinit(&batch->bytes);
+	free(batch->places);
+	free(batch->rows);
+	*batch = (struct row_batch){ 0 };
+}
+
+static void add_row(struct row_batch *batch, enum store_table table, const void *field,
+		    size_t field_len, const void *value, size_t value_len)
+{
+	if (batch->count == batch->size) {
+		batch->size = batch->size ? batch->size * 2 : 64;
+		batch->places = memory_resize(batch->places, batch->size, sizeof(*batch->places));
+		batch->rows = memory_resize(batch->rows, batch->size, sizeof(*batch->rows));
+	}
+	struct row_place *place = &batch->places[batch->count++];
+	*place = (struct row_place){ .table = table,
+				     .deleted = !value,
+				     .field = batch->bytes.len,
+				     .field_len = field_len,
+				     .value = batch->bytes.len + field_len,
+				     .value_len = value_len };
+	buf_append(&batch->bytes, field, field_len);
+	if (value)
+		buf_append(&batch->bytes, value, value_len);
+}
+
+/* The bytes do not move any more: rows may point into them. */
+static const struct store_row *finished_rows(struct row_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct row_place *place = &batch->places[i];
+		batch->rows[i] = (struct store_row){
+			.table = place->table,
+			.field = batch->bytes.data + place->field,
+			.field_len = place->field_len,
+			.value = place->deleted ? NULL : batch->bytes.data + place->value,
+			.value_len = place->value_len,
+		};
+	}
+	return batch->rows;
+}
+
+void shard_collect_row(void *context, enum ledger_table table, const void *field, size_t field_len,
+		       const void *value, size_t value_len)
+{
+	struct shard *shard = context;
+	add_row(&shard->rows, table == LEDGER_VMS ? STORE_VMS : STORE_REQUESTS, field, field_len,
+		value, value_len);
+}
+
+static void collect_fleet_row(void *context, const char *table, const void *field, size_t field_len,
+			      const void *value, size_t value_len)
+{
+	struct shard *shard = context;
+	add_row(&shard->rows, strcmp(table, "gpus") == 0 ? STORE_GPUS : STORE_HOSTS, field,
+		field_len, value, value_len);
+}
+
+/* The definitions of this shard's pools; few, so all of them are written when any has changed. */
+static void collect_catalog(struct shard *shard)
+{
+	const struct catalog *catalog = shard->world.catalog;
+	if (shard->catalog_written == catalog_version(catalog))
+		return;
+	shard->catalog_written = catalog_version(catalog);
+
+	struct record record = { .type = RECORD_VM_POOL_DEFINED };
+	const struct vm_pool_defined *pool;
+	for (size_t i = 0; (pool = catalog_pool_at(catalog, i)); i++) {
+		if (partition_of_pool(pool->pool_id, shard->config.n_partitions) !=
+		    shard->config.partition)
+			continue;
+		record.vm_pool_defined = *pool;
+		buf_clear(&shard->encoded);
+		if (codec_encode(shard->world.codec, &record, &shard->encoded) == 0)
+			add_row(&shard->rows, STORE_POOLS, pool->pool_id, strlen(pool->pool_id),
+				shard->encoded.data, shard->encoded.len);
+	}
+	record.type = RECORD_VM_TYPE_DEFINED;
+	const struct vm_type_defined *type;
+	for (size_t i = 0; (type = catalog_type_at(catalog, i)); i++) {
+		if (partition_of_pool(type->pool_id, shard->config.n_partitions) !=
+		    shard->config.partition)
+			continue;
+		record.vm_type_defined = *type;
+		buf_clear(&shard->encoded);
+		if (codec_encode(shard->world.codec, &record, &shard->encoded) == 0)
+			add_row(&shard->rows, STORE_TYPES, type->vm_type_id,
+				strlen(type->vm_type_id), shard->encoded.data, shard->encoded.len);
+	}
+}
+
+static struct store_meta present_meta(const struct shard *shard)
+{
+	return (struct store_meta){
+		.epoch = shard->log.epoch,
+		.offset = shard->log.next,
+		.sequence = shard->sequence,
+		.digest = shard_digest(shard->state),
+		.applied = shard->settled,
+	};
+}
+
+void shard_submit_rows(struct shard *shard)
+{
+	shard_take_dirty_hosts(shard->state, FLEET_HOSTS_PER_TURN, collect_fleet_row, shard);
+	collect_catalog(shard);
+	if (shard->rows.count == 0 && shard->rows.records == 0 &&
+	    shard->log.next == shard->submitted_offset)
+		return;
+
+	shard->sequence++;
+	shard->submitted_offset = shard->log.next;
+	struct store_meta meta = present_meta(shard);
+	shard->world.io.submit(shard->world.io.context, shard->config.partition, &meta,
+			       finished_rows(&shard->rows), shard->rows.count, shard->rows.records);
+	row_batch_clear(&shard->rows);
+}
+
+/* ---- rewrite ----------------------------------------------------------------------------------- */
+
+void shard_on_rewrite_needed(struct shard *shard)
+{
+	shard->rewrite_needed = true;
+	shard->rewriting = false;
+}
+
+void shard_on_rewrite_more(struct shard *shard)
+{
+	shard->rewrite_paused = false;
+}
+
+static bool begin_rewrite(struct shard *shard)
+{
+	shard->rewrite_needed = false;
+	shard_submit_rows(shard);
+	struct store_meta meta = present_meta(shard);
+	if (shard->world.io.rewrite_begin(shard->world.io.context, shard->config.partition,
+					  &meta) != 0)
+		return false;
+	shard->rewriting = true;
+	shard->rewrite_paused = false;
+	shard->rewrite_rows_done = false;
+	shard->rewrite_cursor = 0;
+	shard_mark_fleet_dirty(shard->state); /* fleet rows come through shard_submit_rows() */
+	shard->catalog_written = 0;
+	return true;
+}
+
+/*
+ * One chunk a turn. A row whose change is in flight is skipped (only settled rows are true); so the
+ * rewrite ends when everything that was in flight at the end of the walk has been settled and submitted.
+ */
+void shard_rewrite_step(struct shard *shard)
+{
+	bool steady = shard->phase == SHARD_OWNING || shard->phase == SHARD_DRAINING ||
+		      shard->phase == SHARD_RESTING;
+	if (shard->rewrite_needed && steady && !begin_rewrite(shard))
+		return;
+	if (!shard->rewriting || shard->rewrite_paused)
+		return;
+
+	shard_submit_rows(shard);
+	if (!shard->rewrite_rows_done) {
+		int more = shard_each_ledger_row(shard->state, &shard->rewrite_cursor,
+						 REWRITE_CHUNK_ROWS, shard_collect_row, shard);
+		int r = shard->world.io.rewrite_rows(
+			shard->world.io.context, shard->config.partition,
+			finished_rows(&shard->rows), shard->rows.count);
+		row_batch_clear(&shard->rows);
+		if (r == STORE_OVER)
+			shard->rewriting = false;
+		else if (r == STORE_FULL)
+			shard->rewrite_paused = true;
+		if (!more) {
+			shard->rewrite_rows_done = true;
+			shard->rewrite_barrier = shard->flight.tail;
+		}
+		return;
+	}
+	if (shard->flight.logged < shard->rewrite_barrier || shard_fleet_is_dirty(shard->state))
+		return;
+	shard->rewriting = false;
+	/* STORE_OVER: the store will ask again. */
+	if (shard->world.io.rewrite_end(shard->world.io.context, shard->config.partition) != 0)
+		shard->rewrite_needed = true;
+}
+
+/* ---- load -------------------------------------------------------------------------------------- */
+
+int shard_on_checkpoint_row(struct shard *shard, const struct store_row *row)
+{
+	if (shard->phase != SHARD_LOADING)
+		return 0;
+	struct record record;
+	size_t len;
+	const void *value = ledger_row_record(row->value, row->value_len, &len);
+
+	arena_reset(&shard->arena);
+	if (value && codec_decode(shard->world.codec, value, len, &shard->arena, &record) != 0)
+		return 1;
+	return shard_load_row(shard->state, row->table == STORE_VMS ? LEDGER_VMS : LEDGER_REQUESTS,
+			      row->field, row->field_len, row->value, row->value_len,
+			      value ? &record : NULL);
+}

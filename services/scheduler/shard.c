@@ -1,0 +1,530 @@
+/*
+ * The pipeline. One input goes through here in this order, and nowhere else:
+ *
+ *   consume     shard_on_input     taken from the bus, or held back until it can be decided
+ *   decode      take_input         unreadable -> dead letter; of another shard -> forwarded
+ *   decide      decide_input       pure (core/decide.h): a record, an answer to tell again, or nothing
+ *   log         log_record         sent to decisions, folded; nobody is told yet
+ *   read back   on_own_record      it stands in the log, no newer marker before it: now it is true
+ *   store       shard_settle       its rows go to the checkpoint, which nothing waits for
+ *   answer      shard_send         published on answers
+ *   acknowledge complete           delivered: the input's offset is committed, in order
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "codec/envelope_headers.h"
+#include "core/decide.h"
+#include "model/partition.h"
+#include "scheduler/shard_internal.h"
+
+/* ---- acknowledge ----------------------------------------------------------------------------- */
+
+static void complete(struct shard *shard)
+{
+	int64_t next[INPUTS] = { -1, -1 };
+
+	for (struct in_flight *entry; (entry = in_flight_oldest(&shard->flight));) {
+		if (entry->stage != STAGE_DONE)
+			break;
+		next[input_index(entry->input)] = entry->input_offset + 1;
+		in_flight_pop(&shard->flight);
+	}
+	for (size_t input = 0; input < INPUTS; input++)
+		if (next[input] >= 0 && shard->ours)
+			shard->world.io.commit(shard->world.io.context, input_topic(input),
+					       shard->config.partition, next[input]);
+}
+
+void shard_on_delivered(struct shard *shard, uint64_t token, int64_t offset, int64_t now_us)
+{
+	if (token == TOKEN_MARKER) {
+		shard_on_marker_delivered(shard, offset, now_us);
+		return;
+	}
+	struct in_flight *entry = in_flight_at(&shard->flight, token);
+	if (!entry || entry->stage != STAGE_SENT)
+		return; /* of a decision (only its reading back counts), or dropped meanwhile */
+	entry->stage = STAGE_DONE;
+	complete(shard);
+	shard_check_drained(shard, now_us);
+	shard_go_on(shard, now_us);
+}
+
+/* ---- answer ---------------------------------------------------------------------------------- */
+
+/* All entries before the first record that waits to be read back may speak. */
+static void tell_what_may_be_told(struct shard *shard)
+{
+	struct in_flight_queue *flight = &shard->flight;
+
+	for (; flight->logged != flight->tail; flight->logged++) {
+		struct in_flight *entry = in_flight_at(flight, flight->logged);
+		if (entry->stage != STAGE_LOGGED)
+			continue;
+		if (entry->kind == IN_FLIGHT_RECORD)
+			break;
+		shard_prepare_telling(shard, entry);
+		shard->figures.told_again++;
+		shard_send(shard, flight->logged);
+	}
+}
+
+/* ---- read back and store ---------------------------------------------------------------------- */
+
+static void on_own_record(struct shard *shard, const struct message *message, int64_t now_us)
+{
+	tell_what_may_be_told(shard); /* now `logged` is the first record that waits */
+	uint64_t number = shard->flight.logged;
+	struct in_flight *entry = in_flight_at(&shard->flight, number);
+
+	if (!entry || entry->parcel->value_len != message->value_len ||
+	    memcmp(entry->parcel->value, message->value, message->value_len) != 0) {
+		shard_stop(shard, now_us,
+			   "offset %" PRId64 " of decisions says our epoch %" PRId64
+			   " but is not what we sent next",
+			   message->offset, shard->own_epoch);
+		return;
+	}
+
+	shard_settle(shard->state, steal(&entry->change), message->offset, shard_collect_row,
+		     shard);
+	shard->settled = entry->applied;
+	shard->rows.records++;
+	shard->figures.decided++;
+
+	shard_prepare_answer(shard, entry, message->offset);
+	entry->stage = STAGE_ANSWER;
+	shard->flight.logged++;
+	shard_send(shard, number);
+	tell_what_may_be_told(shard);
+}
+
+/* ---- log -------------------------------------------------------------------------------------- */
+
+/* Positive: no room; nothing has happened. */
+static int log_record(struct shard *shard, const struct message *input, const struct record *record,
+		      const struct envelope *asked, int64_t now_us)
+{
+	struct input_positions applied = shard_applied(shard->state);
+	if (input->topic == TOPIC_REQUESTS)
+		applied.requests = input->offset;
+	else
+		applied.attachments = input->offset;
+
+	struct envelope envelope = {
+		.id = record_event_id(record, &shard->arena),
+		.type = arena_printf(&shard->arena, "gpubus.%s", record_info(record->type)->name),
+		.source = "gpubus/scheduler",
+		.time_us = now_us,
+		.traceparent = asked->traceparent,
+		.epoch = shard->own_epoch,
+		.applied = applied,
+		.revision = -1,
+	};
+	struct header headers[MESSAGE_HEADERS_MAX];
+	size_t n_headers = envelope_to_headers(&envelope, &shard->arena, headers);
+
+	buf_clear(&shard->encoded);
+	if (codec_encode(shard->world.codec, record, &shard->encoded) != 0) {
+		shard_stop(shard, now_us, "a decision cannot be encoded: %s",
+			   codec_error(shard->world.codec));
+		return 1;
+	}
+
+	const char *pool_id = record_pool_id(record);
+	struct outgoing outgoing = {
+		.topic = TOPIC_DECISIONS,
+		.partition = shard->config.partition,
+		.key = pool_id,
+		.key_len = strlen(pool_id),
+		.value = shard->encoded.data,
+		.value_len = shard->encoded.len,
+		.headers = headers,
+		.n_headers = n_headers,
+	};
+	int r = shard->world.io.produce(shard->world.io.context, &outgoing, shard->flight.tail);
+	if (r != 0)
+		return r;
+
+	struct change *change = NULL;
+	r = shard_fold(shard->state, record, outgoing.value, outgoing.value_len, applied, &change);
+	if (r != 0) {
+		shard_stop(shard, now_us, "a decision contradicts the state it was made from");
+		return 1;
+	}
+
+	uint64_t number;
+	struct in_flight *entry = in_flight_add(&shard->flight, &number);
+	*entry = (struct in_flight){
+		.kind = IN_FLIGHT_RECORD,
+		.stage = STAGE_LOGGED,
+		.input = input->topic,
+		.input_offset = input->offset,
+		.applied = applied,
+		.change = change,
+		.parcel = parcel_new(TOPIC_DECISIONS, shard->config.partition, pool_id,
+				     outgoing.key_len, outgoing.value, outgoing.value_len, headers,
+				     n_headers),
+	};
+	return 0;
+}
+
+/* ---- decide ----------------------------------------------------------------------------------- */
+
+/* An entry that needs nothing from the log. */
+static uint64_t add_entry(struct shard *shard, const struct message *input,
+			  enum in_flight_kind kind, enum in_flight_stage stage,
+			  struct in_flight **ret_entry)
+{
+	uint64_t number;
+	struct in_flight *entry = in_flight_add(&shard->flight, &number);
+	*entry = (struct in_flight){
+		.kind = kind, .stage = stage, .input = input->topic, .input_offset = input->offset
+	};
+	*ret_entry = entry;
+	return number;
+}
+
+static void add_nothing(struct shard *shard, const struct message *input)
+{
+	struct in_flight *entry;
+	add_entry(shard, input, IN_FLIGHT_NOTHING, STAGE_DONE, &entry);
+	complete(shard);
+}
+
+static void add_dead_letter(struct shard *shard, const struct message *input, const char *code,
+			    const char *error, int64_t now_us)
+{
+	struct in_flight *entry;
+	uint64_t number = add_entry(shard, input, IN_FLIGHT_DEAD_LETTER, STAGE_ANSWER, &entry);
+	shard_prepare_dead_letter(shard, entry, input, code, error, now_us);
+	shard_send(shard, number);
+}
+
+/* The answer may be one that is still on its way into the log: it is told when all before it is true. */
+static void add_telling(struct shard *shard, const struct message *input,
+			const struct envelope *asked, const struct answer *answer)
+{
+	struct in_flight *entry;
+	add_entry(shard, input, IN_FLIGHT_TELL, STAGE_LOGGED, &entry);
+	entry->answer = answer_ref((struct answer *)answer);
+	if (asked->traceparent)
+		snprintf(entry->traceparent, sizeof(entry->traceparent), "%s", asked->traceparent);
+	tell_what_may_be_told(shard);
+}
+
+enum taken { TAKEN, HELD_BACK };
+
+/*
+ * What was decided before the log's position of this input is never decided again: its answer is told,
+ * as it is now. (It is read again because its offset was not committed when its owner ended.)
+ */
+static enum taken decide_input(struct shard *shard, const struct message *input,
+			       const struct record *event, const struct envelope *asked,
+			       int64_t now_us)
+{
+	if (input->offset <= input_applied(shard_applied(shard->state), input->topic)) {
+		const struct answer *answer = shard_find_answer(
+			shard->state, record_pool_id(event), event->type, record_request_id(event));
+		if (answer)
+			add_telling(shard, input, asked, answer);
+		else
+			add_nothing(shard, input); /* a report, or forgotten */
+		return TAKEN;
+	}
+
+	bool known = input->offset <= shard->knowing.known[input_index(input->topic)];
+	struct decision decision = { 0 };
+	decide(shard->state, event, now_us, known, &shard->arena, &decision);
+
+	switch (decision.kind) {
+	case DECISION_RECORD:
+		return log_record(shard, input, &decision.record, asked, now_us) == 0 ? TAKEN
+										      : HELD_BACK;
+	case DECISION_TELL:
+		add_telling(shard, input, asked, decision.answer);
+		return TAKEN;
+	case DECISION_UNKNOWN:
+		shard->knowing.wanted = true;
+		return HELD_BACK;
+	case DECISION_UNUSABLE:
+		add_dead_letter(shard, input, "UNUSABLE", decision.error, now_us);
+		return TAKEN;
+	case DECISION_NOTHING:
+		break;
+	}
+	add_nothing(shard, input);
+	return TAKEN;
+}
+
+/* ---- decode ----------------------------------------------------------------------------------- */
+
+static bool is_input_record(enum topic topic, enum record_type type)
+{
+	if (topic == TOPIC_ATTACHMENTS)
+		return type == RECORD_GPU_ATTACHMENT;
+	return type == RECORD_VM_REQUESTED || type == RECORD_VM_RELEASED ||
+	       type == RECORD_MIGRATION_CHECK;
+}
+
+static const char *const codec_codes[] = {
+	[CODEC_TOO_LARGE] = "TOO_LARGE",	  [CODEC_NO_FRAME] = "NO_FRAME",
+	[CODEC_CONFLUENT] = "NO_SCHEMA_REGISTRY", [CODEC_UNKNOWN_SCHEMA] = "UNKNOWN_SCHEMA",
+	[CODEC_MALFORMED] = "MALFORMED",
+};
+
+/* Positive: not readable; *ret_code and *ret_error say why. */
+static int read_record(struct shard *shard, const struct message *message,
+		       struct record *ret_record, const char **ret_code, const char **ret_error)
+{
+	if (!message->value) {
+		*ret_code = "TOMBSTONE";
+		*ret_error = "a message without a value asks for nothing in this topic";
+		return 1;
+	}
+	int r = codec_decode(shard->world.codec, message->value, message->value_len, &shard->arena,
+			     ret_record);
+	if (r != 0) {
+		*ret_code = codec_codes[r];
+		*ret_error = codec_error(shard->world.codec);
+	}
+	return r;
+}
+
+static enum taken take_input(struct shard *shard, const struct message *message, int64_t now_us)
+{
+	struct record event;
+	const char *code, *error;
+
+	arena_reset(&shard->arena);
+	if (read_record(shard, message, &event, &code, &error) != 0) {
+		add_dead_letter(shard, message, code, error, now_us);
+		return TAKEN;
+	}
+	if (!is_input_record(message->topic, event.type)) {
+		add_dead_letter(shard, message, "WRONG_TOPIC",
+				arena_printf(&shard->arena, "%s does not belong into %s",
+					     record_info(event.type)->name,
+					     topic_name(message->topic)),
+				now_us);
+		return TAKEN;
+	}
+
+	const char *pool_id = record_pool_id(&event);
+	int32_t partition = partition_of_pool(pool_id, shard->config.n_partitions);
+	if (*pool_id && partition != shard->config.partition) {
+		struct in_flight *entry;
+		uint64_t number =
+			add_entry(shard, message, IN_FLIGHT_FORWARD, STAGE_ANSWER, &entry);
+		shard_prepare_forward(shard, entry, message, partition);
+		shard->figures.forwarded++;
+		shard_send(shard, number);
+		return TAKEN;
+	}
+
+	struct envelope asked;
+	envelope_from_headers(message->headers, message->n_headers, &shard->arena, &asked);
+	return decide_input(shard, message, &event, &asked, now_us);
+}
+
+/* ---- consume ---------------------------------------------------------------------------------- */
+
+void shard_pause_inputs(struct shard *shard)
+{
+	if (!shard->inputs_paused) {
+		shard->world.io.pause_inputs(shard->world.io.context, shard->config.partition);
+		shard->inputs_paused = true;
+	}
+}
+
+static void resume_inputs(struct shard *shard)
+{
+	if (shard->inputs_paused) {
+		shard->inputs_paused = false;
+		shard->world.io.resume_inputs(shard->world.io.context, shard->config.partition);
+	}
+}
+
+static void hold(struct shard *shard, const struct message *message)
+{
+	struct held_inputs *held = &shard->held;
+	if (held->count == held->size) {
+		size_t size = held->size ? held->size * 2 : 16;
+		struct held_input *items = memory_alloc(size * sizeof(*items));
+		for (size_t i = 0; i < held->count; i++)
+			items[i] = held->items[(held->first + i) % held->size];
+		free(held->items);
+		*held = (struct held_inputs){ .items = items, .size = size, .count = held->count };
+	}
+	held->items[(held->first + held->count++) % held->size] = (struct held_input){
+		.message = parcel_new(message->topic, message->partition, message->key,
+				      message->key_len, message->value, message->value_len,
+				      message->headers, message->n_headers),
+		.offset = message->offset,
+		.timestamp_us = message->timestamp_us,
+	};
+	if (held->count >= shard->config.hold)
+		shard_pause_inputs(shard);
+}
+
+void shard_on_input(struct shard *shard, const struct message *message, int64_t now_us)
+{
+	if (shard->phase != SHARD_OWNING)
+		return; /* it was not ours to take: not committed, so its owner will read it */
+
+	shard->taken[input_index(message->topic)] = message->offset;
+	if (shard->held.count > 0 || take_input(shard, message, now_us) == HELD_BACK) {
+		if (shard->phase == SHARD_OWNING)
+			hold(shard, message);
+		return;
+	}
+	if (in_flight_count(&shard->flight) >= shard->config.window)
+		shard_pause_inputs(shard);
+}
+
+void shard_go_on(struct shard *shard, int64_t now_us)
+{
+	struct held_inputs *held = &shard->held;
+
+	while (shard->phase == SHARD_OWNING && held->count > 0 &&
+	       in_flight_count(&shard->flight) < shard->config.window && !shard->knowing.wanted &&
+	       !shard->knowing.asked && !shard->knowing.waiting) {
+		struct held_input *item = &held->items[held->first];
+		struct message message = {
+			.topic = item->message->topic,
+			.partition = item->message->partition,
+			.offset = item->offset,
+			.timestamp_us = item->timestamp_us,
+			.key = item->message->key,
+			.key_len = item->message->key_len,
+			.value = item->message->value,
+			.value_len = item->message->value_len,
+			.headers = item->message->headers,
+			.n_headers = item->message->n_headers,
+		};
+		if (take_input(shard, &message, now_us) == HELD_BACK)
+			break;
+		free(item->message);
+		held->first = (held->first + 1) % held->size;
+		held->count--;
+	}
+	if (shard->phase == SHARD_OWNING && held->count == 0 &&
+	    in_flight_count(&shard->flight) <= shard->config.window / 2)
+		resume_inputs(shard);
+}
+
+/* ---- what is followed: decisions, inventory, hosts --------------------------------------------- */
+
+/* A record that somebody else wrote before our epoch: it counts, and there is nobody to answer. */
+static void fold_foreign(struct shard *shard, const struct message *message, int64_t now_us)
+{
+	struct record record;
+	const char *code, *error;
+	struct change *change = NULL;
+
+	if (read_record(shard, message, &record, &code, &error) != 0) {
+		shard_stop(shard, now_us,
+			   "offset %" PRId64 " of decisions counts but cannot be read: %s",
+			   message->offset, error);
+		return;
+	}
+	struct envelope envelope;
+	envelope_from_headers(message->headers, message->n_headers, &shard->arena, &envelope);
+	if (shard_fold(shard->state, &record, message->value, message->value_len, envelope.applied,
+		       &change) != 0) {
+		shard_stop(shard, now_us,
+			   "offset %" PRId64
+			   " of decisions (%s of %s) contradicts the log before it",
+			   message->offset, record_info(record.type)->name,
+			   record_request_id(&record));
+		return;
+	}
+	shard_settle(shard->state, change, message->offset, shard_collect_row, shard);
+	shard->settled = shard_applied(shard->state);
+	shard->rows.records++;
+}
+
+static void on_decisions(struct shard *shard, const struct message *message, int64_t now_us)
+{
+	switch (follow_step(&shard->log, message)) {
+	case FOLLOW_AGAIN:
+		break;
+	case FOLLOW_VOID:
+		shard->figures.void_records++;
+		break;
+	case FOLLOW_GAP:
+		shard_stop(shard, now_us,
+			   "decisions has no offset %" PRId64 ": what follows is %" PRId64 "",
+			   shard->log.next, message->offset);
+		break;
+	case FOLLOW_MARKER:
+		shard_on_marker(shard, message, now_us);
+		break;
+	case FOLLOW_RECORD:
+		if (shard->own_epoch >= 0)
+			on_own_record(shard, message, now_us);
+		else
+			fold_foreign(shard, message, now_us);
+		break;
+	}
+}
+
+static void on_fleet(struct shard *shard, const struct message *message, int64_t now_us)
+{
+	struct record record;
+	const char *code, *error = NULL;
+	bool inventory = message->topic == TOPIC_INVENTORY;
+
+	if (inventory)
+		shard->inventory_next = message->offset + 1;
+	else
+		shard->hosts_next = message->offset + 1;
+
+	if (!message->value) {
+		char *key = arena_strndup(&shard->arena, message->key ? message->key : "",
+					  message->key_len);
+		if (inventory)
+			shard_remove_gpu(shard->state, key);
+		else
+			shard_remove_host(shard->state, key);
+		return;
+	}
+	if (read_record(shard, message, &record, &code, &error) != 0) {
+		shard_dead_letter_followed(shard, message, code, error, now_us);
+		return;
+	}
+	if (record.type != (inventory ? RECORD_GPU_DISCOVERED : RECORD_HOST_SEEN)) {
+		shard_dead_letter_followed(shard, message, "WRONG_TOPIC",
+					   "this record does not belong into this topic", now_us);
+		return;
+	}
+	if (partition_of_pool(record_pool_id(&record), shard->config.n_partitions) !=
+	    shard->config.partition) {
+		shard_dead_letter_followed(shard, message, "WRONG_PARTITION",
+					   "the partition is not murmur2(pool_id) mod partitions",
+					   now_us);
+		return;
+	}
+	int r = inventory ? shard_fold_gpu(shard->state, &record.gpu_discovered, &error)
+			  : shard_fold_host(shard->state, &record.host_seen, message->timestamp_us,
+					    &error);
+	if (r != 0)
+		shard_dead_letter_followed(shard, message, "INVALID", error, now_us);
+}
+
+void shard_on_followed(struct shard *shard, const struct message *message, int64_t now_us)
+{
+	if (!shard->state)
+		return; /* unfollowed meanwhile */
+	arena_reset(&shard->arena);
+	if (message->topic == TOPIC_DECISIONS)
+		on_decisions(shard, message, now_us);
+	else
+		on_fleet(shard, message, now_us);
+	if (shard->phase == SHARD_CATCHING_UP || shard->knowing.waiting)
+		shard_check_caught_up(shard, now_us);
+}

@@ -1,0 +1,520 @@
+/*
+ * The phases of a shard: taking over, being deposed, handing over, resting, stopping. See shard.h for
+ * the state machine. The order of a takeover:
+ *
+ *   1. load the checkpoint (may be empty: then the log is read from its beginning)
+ *   2. send the own EpochStarted; follow decisions from the checkpoint, inventory and hosts from their
+ *      beginning; ask where catalog, inventory, hosts and the inputs end now
+ *   3. read decisions up to the own marker (not to a high watermark: somebody else may still write
+ *      behind it, and only the marker ends that), the others to the ends
+ *   4. inputs flow, from the committed offset
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "codec/envelope_headers.h"
+#include "scheduler/shard_internal.h"
+
+static const char *const phase_names[] = {
+	[SHARD_IDLE] = "IDLE",	     [SHARD_LOADING] = "LOADING",
+	[SHARD_MARKING] = "MARKING", [SHARD_CATCHING_UP] = "CATCHING_UP",
+	[SHARD_OWNING] = "OWNING",   [SHARD_DRAINING] = "DRAINING",
+	[SHARD_RESTING] = "RESTING", [SHARD_DEPOSED] = "DEPOSED",
+	[SHARD_STOPPED] = "STOPPED",
+};
+
+const char *shard_phase_name(enum shard_phase phase)
+{
+	return phase_names[phase];
+}
+
+void shard_enter(struct shard *shard, enum shard_phase phase, int64_t now_us)
+{
+	log_debug("shard=%d %s -> %s epoch=%" PRId64, shard->config.partition,
+		  phase_names[shard->phase], phase_names[phase], shard->own_epoch);
+	shard->phase = phase;
+	shard->phase_since_us = now_us;
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+struct shard *shard_new(const struct shard_config *config, const struct shard_world *world)
+{
+	struct shard *shard = memory_zeroed(1, sizeof(*shard));
+	shard->config = *config;
+	shard->world = *world;
+	shard->own_epoch = -1;
+	for (size_t input = 0; input < INPUTS; input++)
+		shard->taken[input] = shard->knowing.known[input] = -1;
+	arena_init(&shard->arena);
+	return shard;
+}
+
+static void drop_held(struct shard *shard)
+{
+	struct held_inputs *held = &shard->held;
+	for (; held->count > 0; held->count--) {
+		free(held->items[held->first].message);
+		held->first = (held->first + 1) % held->size;
+	}
+}
+
+/* Everything that is known of the shard. Its inputs are read again by whoever is next. */
+static void forget(struct shard *shard)
+{
+	if (shard->state) {
+		shard->world.io.unfollow(shard->world.io.context, shard->config.partition);
+		shard->world.io.close_checkpoint(shard->world.io.context, shard->config.partition);
+	}
+	in_flight_drop_all(&shard->flight);
+	drop_held(shard);
+	row_batch_clear(&shard->rows);
+	shard_state_free(steal(&shard->state));
+	shard->own_epoch = -1;
+	shard->knowing.wanted = shard->knowing.asked = shard->knowing.waiting = false;
+	shard->knowing.token++;
+	shard->marker_unsent = false;
+	shard->rewrite_needed = shard->rewriting = false;
+}
+
+void shard_free(struct shard *shard)
+{
+	if (!shard)
+		return;
+	in_flight_deinit(&shard->flight);
+	drop_held(shard);
+	free(shard->held.items);
+	row_batch_deinit(&shard->rows);
+	shard_state_free(shard->state);
+	arena_deinit(&shard->arena);
+	buf_deinit(&shard->encoded);
+	free(shard->stopped_because);
+	free(shard);
+}
+
+void shard_stop(struct shard *shard, int64_t now_us, const char *format, ...)
+{
+	char reason[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+
+	log_error("shard=%d STOPPED, an operator is needed: %s", shard->config.partition, reason);
+	shard_pause_inputs(shard);
+	forget(shard);
+	free(shard->stopped_because);
+	shard->stopped_because = memory_strdup(reason);
+	shard_enter(shard, SHARD_STOPPED, now_us);
+}
+
+/* ---- 1: the checkpoint ------------------------------------------------------------------------ */
+
+static void new_state(struct shard *shard)
+{
+	shard_state_free(steal(&shard->state));
+	shard->state = shard_state_new(&shard->config.options, shard->world.catalog);
+}
+
+static void begin_takeover(struct shard *shard, int64_t now_us)
+{
+	shard->inputs_paused = false;
+	shard_pause_inputs(shard);
+	new_state(shard);
+	shard->inventory_next = shard->hosts_next = 0;
+	shard->sequence = 0;
+	shard->submitted_offset = -1;
+	shard->catalog_written = 0;
+	shard_enter(shard, SHARD_LOADING, now_us);
+	shard->world.io.load_checkpoint(shard->world.io.context, shard->config.partition);
+}
+
+void shard_on_checkpoint_begin(struct shard *shard)
+{
+	if (shard->phase == SHARD_LOADING)
+		new_state(shard);
+}
+
+/* ---- 2: the marker ---------------------------------------------------------------------------- */
+
+static void send_marker(struct shard *shard, int64_t now_us)
+{
+	shard->world.io.nonce(shard->world.io.context, shard->nonce);
+	struct record marker = {
+		.type = RECORD_EPOCH_STARTED,
+		.epoch_started = { .shard = shard->config.partition,
+				   .owner = shard->config.owner,
+				   .nonce = shard->nonce,
+				   .started_at = now_us },
+	};
+	arena_reset(&shard->arena);
+	struct envelope envelope = {
+		.id = record_event_id(&marker, &shard->arena),
+		.type = "gpubus.EpochStarted",
+		.source = "gpubus/scheduler",
+		.time_us = now_us,
+		.epoch = -1,
+		.applied = { -1, -1 },
+		.revision = -1,
+	};
+	struct header headers[MESSAGE_HEADERS_MAX];
+	size_t n_headers = envelope_to_headers(&envelope, &shard->arena, headers);
+
+	buf_clear(&shard->encoded);
+	if (codec_encode(shard->world.codec, &marker, &shard->encoded) != 0) {
+		shard_stop(shard, now_us, "EpochStarted cannot be encoded: %s",
+			   codec_error(shard->world.codec));
+		return;
+	}
+	struct outgoing outgoing = {
+		.topic = TOPIC_DECISIONS,
+		.partition = shard->config.partition,
+		.key = "",
+		.value = shard->encoded.data,
+		.value_len = shard->encoded.len,
+		.headers = headers,
+		.n_headers = n_headers,
+	};
+	shard->marker_unsent =
+		shard->world.io.produce(shard->world.io.context, &outgoing, TOKEN_MARKER) != 0;
+}
+
+void shard_ask_ends(struct shard *shard)
+{
+	shard->knowing.wanted = false;
+	shard->knowing.asked = true;
+	for (size_t input = 0; input < INPUTS; input++)
+		shard->knowing.covers[input] = shard->taken[input];
+	shard->world.io.ask_ends(shard->world.io.context, shard->config.partition,
+				 ++shard->knowing.token);
+}
+
+void shard_on_checkpoint_loaded(struct shard *shard, const struct store_meta *meta, int64_t now_us)
+{
+	if (shard->phase != SHARD_LOADING)
+		return;
+
+	if (meta &&
+	    (meta->epoch >= meta->offset || shard_load_done(shard->state, meta->applied) != 0 ||
+	     shard_digest(shard->state) != meta->digest)) {
+		log_warning("shard=%d the checkpoint contradicts itself: reading the log from its "
+			    "beginning",
+			    shard->config.partition);
+		shard->world.io.distrust_checkpoint(shard->world.io.context,
+						    shard->config.partition);
+		meta = NULL;
+	}
+	if (meta) {
+		follow_init(&shard->log, meta->offset, meta->epoch);
+		shard_set_epoch(shard->state, meta->epoch);
+		shard->settled = meta->applied;
+		shard->sequence = meta->sequence;
+		shard->submitted_offset = meta->offset;
+	} else {
+		new_state(shard);
+		follow_init(&shard->log, 0, -1);
+		shard->settled = (struct input_positions){ -1, -1 };
+	}
+
+	shard->checkpoint_offset = shard->log.next;
+	shard_enter(shard, SHARD_MARKING, now_us);
+	shard->world.io.follow_decisions(shard->world.io.context, shard->config.partition,
+					 shard->log.next);
+	shard->world.io.follow_fleet(shard->world.io.context, shard->config.partition);
+	shard_ask_ends(shard);
+	shard_enter(shard, SHARD_CATCHING_UP, now_us);
+	send_marker(shard, now_us);
+}
+
+/* ---- 3: up to the own marker ------------------------------------------------------------------- */
+
+void shard_on_marker_delivered(struct shard *shard, int64_t offset, int64_t now_us)
+{
+	if (shard->phase == SHARD_CATCHING_UP && offset < shard->checkpoint_offset)
+		shard_stop(shard, now_us,
+			   "the checkpoint in Redis stands at offset %" PRId64
+			   " of decisions, but the log ended at %" PRId64
+			   ": the topic was truncated or created anew",
+			   shard->checkpoint_offset, offset);
+}
+
+void shard_on_marker(struct shard *shard, const struct message *message, int64_t now_us)
+{
+	struct record marker;
+
+	shard_set_epoch(shard->state, message->offset);
+	if (codec_decode(shard->world.codec, message->value, message->value_len, &shard->arena,
+			 &marker) != 0) {
+		shard_stop(shard, now_us, "the marker at offset %" PRId64 " cannot be read: %s",
+			   message->offset, codec_error(shard->world.codec));
+		return;
+	}
+	if (shard->own_epoch >= 0) {
+		log_info("shard=%d deposed by %s at offset %" PRId64, shard->config.partition,
+			 marker.epoch_started.owner, message->offset);
+		shard_deposed(shard, now_us);
+		return;
+	}
+	if (strcmp(marker.epoch_started.nonce, shard->nonce) == 0)
+		shard->own_epoch = message->offset;
+}
+
+bool shard_has_read(const struct shard *shard, const struct log_ends *ends)
+{
+	return shard->inventory_next >= ends->inventory && shard->hosts_next >= ends->hosts &&
+	       *shard->world.catalog_next >= ends->catalog;
+}
+
+static void start_owning(struct shard *shard, int64_t now_us)
+{
+	struct input_positions applied = shard_applied(shard->state);
+	const struct log_ends *ends = &shard->knowing.ends;
+
+	if (applied.requests >= ends->requests || applied.attachments >= ends->attachments) {
+		shard_stop(shard, now_us,
+			   "the log reflects requests up to %" PRId64
+			   " and attachments up to %" PRId64 ", but they end at %" PRId64
+			   " and %" PRId64 ": a topic was truncated or created anew",
+			   applied.requests, applied.attachments, ends->requests,
+			   ends->attachments);
+		return;
+	}
+	shard_enter(shard, SHARD_OWNING, now_us);
+	log_info("shard=%d owned epoch=%" PRId64, shard->config.partition, shard->own_epoch);
+	shard_go_on(shard, now_us);
+}
+
+void shard_check_caught_up(struct shard *shard, int64_t now_us)
+{
+	if (!shard->knowing.waiting || !shard_has_read(shard, &shard->knowing.ends))
+		return;
+	if (shard->phase == SHARD_CATCHING_UP) {
+		if (shard->own_epoch < 0)
+			return;
+		shard->knowing.waiting = false;
+		start_owning(shard, now_us);
+		return;
+	}
+	shard->knowing.waiting = false;
+	memcpy(shard->knowing.known, shard->knowing.covers, sizeof(shard->knowing.known));
+	shard_go_on(shard, now_us);
+}
+
+void shard_on_ends(struct shard *shard, uint64_t token, const struct log_ends *ends, int64_t now_us)
+{
+	if (!shard->knowing.asked || token != shard->knowing.token)
+		return;
+	shard->knowing.asked = false;
+	shard->knowing.waiting = true;
+	shard->knowing.ends = *ends;
+	shard_check_caught_up(shard, now_us);
+}
+
+void shard_on_ends_failed(struct shard *shard, uint64_t token)
+{
+	if (shard->knowing.asked && token == shard->knowing.token) {
+		shard->knowing.asked = false;
+		shard->knowing.failed = true;
+	}
+}
+
+void shard_on_followed_end(struct shard *shard, enum topic topic, int64_t next, int64_t now_us)
+{
+	if (!shard->state)
+		return;
+	if (topic == TOPIC_INVENTORY && shard->inventory_next < next)
+		shard->inventory_next = next;
+	else if (topic == TOPIC_HOSTS && shard->hosts_next < next)
+		shard->hosts_next = next;
+	shard_check_caught_up(shard, now_us);
+}
+
+void shard_on_catalog(struct shard *shard, int64_t now_us)
+{
+	if (shard->state)
+		shard_check_caught_up(shard, now_us);
+}
+
+void shard_on_follow_failed(struct shard *shard, enum topic topic, int64_t now_us,
+			    const char *reason)
+{
+	if (!shard->state)
+		return;
+	if (topic == TOPIC_DECISIONS)
+		shard_stop(shard, now_us,
+			   "decisions cannot be read from offset %" PRId64
+			   " (its beginning is missing, or the checkpoint in Redis is ahead of the "
+			   "log: the topic was truncated or created anew): %s",
+			   shard->log.next, reason);
+	else
+		shard_stop(shard, now_us, "%s cannot be read: %s", topic_name(topic), reason);
+}
+
+/* ---- given and taken by the group -------------------------------------------------------------- */
+
+void shard_assign(struct shard *shard, int64_t now_us)
+{
+	shard->ours = true;
+	for (size_t input = 0; input < INPUTS; input++)
+		shard->taken[input] = shard->knowing.known[input] = -1;
+
+	switch (shard->phase) {
+	case SHARD_DRAINING:
+	case SHARD_RESTING:
+		/* Nobody else has started an epoch since: ours goes on. */
+		shard_enter(shard, SHARD_OWNING, now_us);
+		shard->inputs_paused = false;
+		shard_go_on(shard, now_us);
+		break;
+	case SHARD_IDLE:
+	case SHARD_DEPOSED:
+		begin_takeover(shard, now_us);
+		break;
+	default: /* STOPPED stays so; a takeover under way goes on */
+		shard->inputs_paused = false;
+		shard_pause_inputs(shard);
+		break;
+	}
+}
+
+/* A takeover that is under way is broken off: there is nothing to hand over yet. */
+void shard_revoke(struct shard *shard, int64_t now_us)
+{
+	drop_held(shard);
+	shard->knowing.wanted = false;
+	if (shard->phase == SHARD_OWNING) {
+		shard_enter(shard, SHARD_DRAINING, now_us);
+		shard_check_drained(shard, now_us);
+		return;
+	}
+	shard->ours = false;
+	if (shard->phase != SHARD_STOPPED && shard->phase != SHARD_RESTING) {
+		forget(shard);
+		shard_enter(shard, SHARD_IDLE, now_us);
+	}
+	shard->world.io.drained(shard->world.io.context, shard->config.partition);
+}
+
+void shard_check_drained(struct shard *shard, int64_t now_us)
+{
+	if (shard->phase != SHARD_DRAINING || in_flight_count(&shard->flight) > 0)
+		return;
+	shard->ours = false;
+	shard_enter(shard, SHARD_RESTING, now_us);
+	shard->world.io.drained(shard->world.io.context, shard->config.partition);
+}
+
+/* The oldest input of each topic that was taken and not finished is to be delivered again. */
+static void rewind_inputs(struct shard *shard)
+{
+	int64_t first[INPUTS] = { -1, -1 };
+
+	for (size_t i = shard->held.count; i-- > 0;) {
+		const struct held_input *item =
+			&shard->held.items[(shard->held.first + i) % shard->held.size];
+		first[input_index(item->message->topic)] = item->offset;
+	}
+	for (uint64_t number = shard->flight.tail; number-- > shard->flight.head;) {
+		const struct in_flight *entry = in_flight_at(&shard->flight, number);
+		first[input_index(entry->input)] = entry->input_offset;
+	}
+	for (size_t input = 0; input < INPUTS; input++)
+		if (first[input] >= 0)
+			shard->world.io.seek_input(shard->world.io.context, input_topic(input),
+						   shard->config.partition, first[input]);
+}
+
+void shard_deposed(struct shard *shard, int64_t now_us)
+{
+	shard_give_up(shard, shard->ours && shard->phase != SHARD_DRAINING, now_us);
+}
+
+void shard_give_up(struct shard *shard, bool still_ours, int64_t now_us)
+{
+	bool draining = shard->phase == SHARD_DRAINING;
+
+	if (shard->phase == SHARD_STOPPED || shard->phase == SHARD_IDLE)
+		return;
+	still_ours = still_ours && shard->ours;
+	if (still_ours) {
+		shard_pause_inputs(shard);
+		rewind_inputs(shard);
+	}
+	forget(shard);
+	shard->ours = still_ours;
+	shard_enter(shard, still_ours ? SHARD_DEPOSED : SHARD_IDLE, now_us);
+	if (draining)
+		shard->world.io.drained(shard->world.io.context, shard->config.partition);
+}
+
+/* ---- turns and time ----------------------------------------------------------------------------- */
+
+void shard_flush(struct shard *shard)
+{
+	if (shard->knowing.wanted && !shard->knowing.asked && !shard->knowing.waiting)
+		shard_ask_ends(shard);
+	if (!shard->state || shard->phase == SHARD_LOADING)
+		return;
+	shard_submit_rows(shard);
+	shard_rewrite_step(shard);
+}
+
+/* What could not be sent for want of room. */
+static void send_again(struct shard *shard, int64_t now_us)
+{
+	if (shard->marker_unsent)
+		send_marker(shard, now_us);
+	for (uint64_t number = shard->flight.head; number != shard->flight.tail; number++) {
+		const struct in_flight *entry = in_flight_at(&shard->flight, number);
+		if (entry->stage == STAGE_ANSWER)
+			shard_send(shard, number);
+	}
+}
+
+void shard_tick(struct shard *shard, int64_t now_us)
+{
+	int64_t age_us = now_us - shard->phase_since_us;
+
+	if (shard->phase == SHARD_DEPOSED && age_us >= shard->config.back_off_us)
+		begin_takeover(shard, now_us);
+	if (shard->phase == SHARD_RESTING && age_us >= shard->config.rest_us) {
+		forget(shard);
+		shard_enter(shard, SHARD_IDLE, now_us);
+	}
+	if (!shard->state)
+		return;
+	if (shard->knowing.failed) {
+		shard->knowing.failed = false;
+		shard_ask_ends(shard);
+	}
+	send_again(shard, now_us);
+	shard_go_on(shard, now_us);
+	shard_flush(shard);
+}
+
+/* ---- asking --------------------------------------------------------------------------------------- */
+
+struct shard_figures shard_figures(const struct shard *shard)
+{
+	struct shard_figures figures = shard->figures;
+	figures.phase = shard->phase;
+	figures.epoch = shard->own_epoch;
+	figures.in_flight = in_flight_count(&shard->flight);
+	if (shard->state)
+		figures.counts = shard_counts(shard->state);
+	return figures;
+}
+
+const char *shard_stopped_because(const struct shard *shard)
+{
+	return shard->phase == SHARD_STOPPED ? shard->stopped_because : NULL;
+}
+
+const struct shard_state *shard_state_of(const struct shard *shard)
+{
+	return shard->state;
+}
