@@ -1,0 +1,9 @@
+/*
+ * `gpubus scan`: the GPUs of this machine, or of a recorded tree, as inventory would announce them, with
+ * no bus. Exit status: 0 (also when there is no GPU), 1 when the bus cannot be read (whole), 2 when it was
+ * called wrongly.
+ */
+#pragma once
+
+/* argv[0] is the verb. Also the entry of the process that reads the bus (pci/reader.h). */
+int cli_scan(int argc, char **argv);

@@ -1,0 +1,28 @@
+/*
+ * From devices to GPUs: pure, so that every rule can be tested with a few lines of data. Who goes along
+ * with a GPU (its passthrough unit), what stands in the way, and the sentence that tells a person what
+ * to do about it.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "model/record.h"
+#include "pci/device.h"
+
+struct pci_units_options {
+	const char *host;
+	const char *pool_id;
+	const char *boot_id;
+	int64_t now_us; /* becomes observed_at */
+};
+
+/*
+ * `devices` are all functions of the host in the order of their addresses. *ret_gpus and all it points to
+ * live in `arena`, except the options' strings, which stay the caller's. At most LIMIT_GPUS_PER_HOST;
+ * returns how many GPUs there are, so more than *ret_n when some were left out.
+ */
+size_t pci_units(const struct pci_units_options *options, const struct pci_device *devices,
+		 size_t n_devices, struct arena *arena, struct gpu_discovered **ret_gpus,
+		 size_t *ret_n);
