@@ -18,4 +18,8 @@ enum {
 	LIMIT_ATTRIBUTE_BYTES = 4096,  /* one file of a device in sysfs: a page */
 	LIMIT_LIST_ITEMS = 1024,       /* items of one list in a record on the bus */
 	LIMIT_NESTING = 16,	       /* records, lists and unions within each other in a record */
+	LIMIT_CPU_CORES = 1000000,     /* of a VM type or a host */
+	LIMIT_RAM_GB = 100000000,      /* of a VM type or a host */
+	LIMIT_MODELS_PER_POOL = 4096,  /* GPU models registered in one pool */
+	LIMIT_HOSTS_PER_POOL = 262144, /* hosts of one pool */
 };
