@@ -47,6 +47,9 @@ void loop_work(struct loop *loop, loop_fn work, loop_fn done, void *context);
 struct loop_timer *loop_timer_new(struct loop *loop, loop_fn fn, void *context);
 void loop_timer_free(struct loop_timer *timer);
 DEFINE_CLEANUP(struct loop_timer *, loop_timer_free);
+/* The same, and then, with no callback on the stack any more, fn(context): the place to free the object
+ * around the timer. */
+void loop_timer_free_then(struct loop_timer *timer, loop_fn fn, void *context);
 /* First after `delay_ms`, then every `repeat_ms` (0: once). Starting again replaces the old setting. */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat_ms);
 void loop_timer_stop(struct loop_timer *timer);

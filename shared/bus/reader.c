@@ -1,0 +1,224 @@
+#include "bus/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "bus/intake.h"
+
+struct bus_reader {
+	struct loop *loop;
+	struct intake *intake; /* owned */
+	struct bus_reader_callbacks callbacks;
+	void *context;			 /* the owner's */
+	struct bus_partition *unstarted; /* owned; refused in bus_reader_start(), to be reported */
+	size_t n_unstarted;
+	bool *freed; /* not owned: set when the reader goes away while on_served() walks */
+};
+
+static const struct kafka_property guarantees[] = {
+	/* Needed by librdkafka for assign(); no group is ever joined and nothing is committed. */
+	{ "group.id", "gpubus-reader" },
+	{ "enable.auto.commit", "false" },
+	{ "enable.auto.offset.store", "false" },
+	{ "auto.offset.reset", "error" },
+	{ "enable.partition.eof", "false" },
+	/* A broker answers a fetch as soon as there is anything. These are for what it cannot answer
+	 * at once: a partition that is started waits for the fetch that is under way. */
+	{ "fetch.wait.max.ms", "50" },
+	{ "fetch.error.backoff.ms", "50" },
+};
+
+/* ---- from the queue ------------------------------------------------------------------------ */
+
+static void on_message(void *owner, const struct message *message)
+{
+	struct bus_reader *reader = owner;
+
+	reader->callbacks.on_message(reader->context, message);
+}
+
+static void on_batch_done(void *owner)
+{
+	struct bus_reader *reader = owner;
+
+	if (reader->callbacks.on_batch_done)
+		reader->callbacks.on_batch_done(reader->context);
+}
+
+static enum bus_reader_error kind_of(rd_kafka_resp_err_t error)
+{
+	switch (error) {
+	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+	case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+	case RD_KAFKA_RESP_ERR__NO_OFFSET:
+		return BUS_READ_OFFSET_MISSING;
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		return BUS_READ_NO_PARTITION;
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+		return BUS_READ_FORBIDDEN;
+	default:
+		return BUS_READ_FAILED;
+	}
+}
+
+static void unassign(struct bus_reader *reader, struct bus_partition place)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_error_t *error;
+
+	rd_kafka_topic_partition_list_add(list, topic_name(place.topic), place.partition);
+	error = rd_kafka_incremental_unassign(intake_client(reader->intake), list);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (error) {
+		log_warning("kafka reader: cannot stop %s %d: %s", topic_name(place.topic),
+			    place.partition, rd_kafka_error_string(error));
+		rd_kafka_error_destroy(error);
+	}
+}
+
+static void on_error(void *owner, struct bus_partition place, rd_kafka_resp_err_t error,
+		     const char *reason)
+{
+	struct bus_reader *reader = owner;
+	struct intake_slot *slot = intake_slot(reader->intake, place.topic, place.partition);
+
+	/* The slot is closed, so that the promise "nothing more" holds whatever librdkafka does. */
+	intake_close(reader->intake, slot);
+	unassign(reader, place);
+	reader->callbacks.on_error(reader->context, place, kind_of(error), reason);
+}
+
+static void on_client_error(void *owner, rd_kafka_resp_err_t error, const char *reason)
+{
+	(void)owner;
+	/* Brokers that are away come back; nothing here is about one partition. */
+	if (error != RD_KAFKA_RESP_ERR__TRANSPORT && error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		log_warning("kafka reader: %s: %s", rd_kafka_err2name(error), reason);
+}
+
+/* Reports the starts that were refused, from the loop as all errors. */
+static void on_served(void *owner)
+{
+	struct bus_reader *reader = owner;
+	struct bus_partition *places = steal(&reader->unstarted);
+	size_t n = reader->n_unstarted;
+	bool freed = false;
+
+	if (!n)
+		return;
+	reader->n_unstarted = 0;
+	reader->freed = &freed;
+	for (size_t i = 0; i < n && !freed; i++) {
+		struct intake_slot *slot =
+			intake_slot(reader->intake, places[i].topic, places[i].partition);
+
+		if (!slot->open)
+			continue;
+		intake_close(reader->intake, slot);
+		reader->callbacks.on_error(reader->context, places[i], BUS_READ_FAILED,
+					   "librdkafka refuses to start it");
+	}
+	if (!freed)
+		reader->freed = NULL;
+	free(places);
+}
+
+static const struct intake_handlers handlers = {
+	.on_message = on_message,
+	.on_batch_done = on_batch_done,
+	.on_error = on_error,
+	.on_client_error = on_client_error,
+	.on_served = on_served,
+};
+
+/* ---- the owner's side ---------------------------------------------------------------------- */
+
+int bus_reader_new(struct loop *loop, const struct bus_config *config,
+		   const struct bus_reader_callbacks *callbacks, void *context,
+		   struct bus_reader **ret_reader)
+{
+	struct bus_reader *reader = memory_zeroed(1, sizeof(*reader));
+	rd_kafka_conf_t *conf =
+		kafka_conf_new(config, guarantees, sizeof(guarantees) / sizeof(guarantees[0]));
+	struct kafka_client *client;
+	int outcome = kafka_client_new(RD_KAFKA_CONSUMER, "reader", conf, reader, &client);
+
+	if (outcome) {
+		free(reader);
+		return outcome;
+	}
+	rd_kafka_poll_set_consumer(client->rk);
+	reader->loop = loop;
+	reader->callbacks = *callbacks;
+	reader->context = context;
+	reader->intake = intake_new(loop, client, &handlers, reader);
+	*ret_reader = reader;
+	return 0;
+}
+
+void bus_reader_start(struct bus_reader *reader, enum topic topic, int32_t partition,
+		      int64_t offset)
+{
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_error_t *error;
+
+	bus_reader_stop(reader, topic, partition);
+	intake_open(reader->intake, topic, partition);
+	list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, topic_name(topic), partition)->offset = offset;
+	error = rd_kafka_incremental_assign(intake_client(reader->intake), list);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (error) {
+		/* Only a bug here or a fatal client makes it fail. */
+		log_error("kafka reader: cannot start %s %d: %s", topic_name(topic), partition,
+			  rd_kafka_error_string(error));
+		rd_kafka_error_destroy(error);
+		reader->unstarted = memory_resize(reader->unstarted, reader->n_unstarted + 1,
+						  sizeof(*reader->unstarted));
+		reader->unstarted[reader->n_unstarted++] =
+			(struct bus_partition){ topic, partition };
+		intake_poke(reader->intake);
+	}
+}
+
+void bus_reader_stop(struct bus_reader *reader, enum topic topic, int32_t partition)
+{
+	struct intake_slot *slot = intake_slot(reader->intake, topic, partition);
+
+	if (!slot || !slot->open)
+		return;
+	intake_close(reader->intake, slot);
+	unassign(reader, slot->place);
+}
+
+void bus_reader_pause(struct bus_reader *reader, enum topic topic, int32_t partition)
+{
+	struct intake_slot *slot = intake_slot(reader->intake, topic, partition);
+
+	if (slot && slot->open)
+		intake_hold(reader->intake, slot, INTAKE_PAUSED);
+}
+
+void bus_reader_resume(struct bus_reader *reader, enum topic topic, int32_t partition)
+{
+	struct intake_slot *slot = intake_slot(reader->intake, topic, partition);
+
+	if (slot && slot->open)
+		intake_release(reader->intake, slot, INTAKE_PAUSED);
+}
+
+void bus_reader_free(struct bus_reader *reader)
+{
+	if (!reader)
+		return;
+	if (reader->freed)
+		*reader->freed = true;
+	intake_free(reader->intake);
+	free(reader->unstarted);
+	free(reader);
+}

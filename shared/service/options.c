@@ -1,0 +1,2 @@
+int service_placeholder(void);
+int service_placeholder(void) { return 0; }
