@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "bus/dead_letter.h"
 #include "codec/envelope_headers.h"
+#include "codec/event_id.h"
 #include "scheduler/shard_internal.h"
 
 static int send_parcel(struct shard *shard, const struct parcel *parcel, uint64_t token)
@@ -21,7 +22,8 @@ static int send_parcel(struct shard *shard, const struct parcel *parcel, uint64_
 		.headers = parcel->headers,
 		.n_headers = parcel->n_headers,
 	};
-	return shard->world.io.produce(shard->world.io.context, &outgoing, token);
+	return shard->world.io.produce(shard->world.io.context, shard->config.partition, &outgoing,
+				       token);
 }
 
 void shard_send(struct shard *shard, uint64_t number)
@@ -46,12 +48,12 @@ void shard_prepare_answer(struct shard *shard, struct in_flight *entry, int64_t 
 
 	for (size_t i = 0; i < logged->n_headers; i++) {
 		const char *name = logged->headers[i].name;
-		if (strcmp(name, HEADER_EPOCH) != 0 && strcmp(name, HEADER_APPLIED) != 0)
+		if (strcmp(name, "ce_epoch") != 0 && strcmp(name, "ce_applied") != 0)
 			headers[n_headers++] = logged->headers[i];
 	}
 	char *text = arena_printf(&shard->arena, "%lld", (long long)revision);
 	headers[n_headers++] =
-		(struct header){ .name = HEADER_REVISION, .value = text, .len = strlen(text) };
+		(struct header){ .name = "ce_revision", .value = text, .len = strlen(text) };
 
 	replace_parcel(entry, parcel_new(TOPIC_ANSWERS, shard->config.partition, logged->key,
 					 logged->key_len, logged->value, logged->value_len, headers,
@@ -73,7 +75,7 @@ void shard_prepare_telling(struct shard *shard, struct in_flight *entry)
 	}
 	struct envelope envelope = {
 		.id = record_event_id(&record, &shard->arena),
-		.type = arena_printf(&shard->arena, "gpubus.%s", record_info(record.type)->name),
+		.type = record_event_type(record.type),
 		.source = "gpubus/scheduler",
 		.time_us = answer->decided_at,
 		.traceparent = *entry->traceparent ? entry->traceparent : NULL,

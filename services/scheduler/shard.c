@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "codec/envelope_headers.h"
+#include "codec/event_id.h"
 #include "core/decide.h"
 #include "model/partition.h"
 #include "scheduler/shard_internal.h"
@@ -41,7 +42,7 @@ static void complete(struct shard *shard)
 
 void shard_on_delivered(struct shard *shard, uint64_t token, int64_t offset, int64_t now_us)
 {
-	if (token == TOKEN_MARKER) {
+	if (token == TOKEN_MARKER + shard->takeovers) {
 		shard_on_marker_delivered(shard, offset, now_us);
 		return;
 	}
@@ -117,7 +118,7 @@ static int log_record(struct shard *shard, const struct message *input, const st
 
 	struct envelope envelope = {
 		.id = record_event_id(record, &shard->arena),
-		.type = arena_printf(&shard->arena, "gpubus.%s", record_info(record->type)->name),
+		.type = record_event_type(record->type),
 		.source = "gpubus/scheduler",
 		.time_us = now_us,
 		.traceparent = asked->traceparent,
@@ -146,7 +147,8 @@ static int log_record(struct shard *shard, const struct message *input, const st
 		.headers = headers,
 		.n_headers = n_headers,
 	};
-	int r = shard->world.io.produce(shard->world.io.context, &outgoing, shard->flight.tail);
+	int r = shard->world.io.produce(shard->world.io.context, shard->config.partition, &outgoing,
+					shard->flight.tail);
 	if (r != 0)
 		return r;
 

@@ -12,9 +12,8 @@
 
 enum { INPUTS = 2 }; /* requests, attachments */
 
-/* Delivery tokens that are no in-flight numbers. */
-#define TOKEN_NOBODY UINT64_MAX
-#define TOKEN_MARKER (UINT64_MAX - 1)
+/* Delivery tokens are in-flight numbers, TOKEN_NOBODY, or for the marker: */
+#define TOKEN_MARKER (UINT64_C(1) << 46) /* plus the number of the takeover */
 
 static inline size_t input_index(enum topic topic)
 {
@@ -71,6 +70,7 @@ struct shard {
 	int64_t own_epoch;		/* offset of the own marker; -1 until it was read */
 	char nonce[37];			/* of the own marker */
 	int64_t checkpoint_offset;	/* where reading the log began */
+	uint64_t takeovers;		/* how many were begun */
 	bool marker_unsent;		/* there was no room for it */
 	struct input_positions settled; /* input positions of what was read back */
 

@@ -13,6 +13,9 @@
 #include "model/message.h"
 #include "store/meta.h"
 
+/* The delivery token of what nobody waits for. Tokens fit into 48 bits. */
+#define TOKEN_NOBODY (UINT64_C(1) << 47)
+
 struct outgoing {
 	enum topic topic;
 	int32_t partition;
@@ -36,9 +39,11 @@ struct log_ends {
 struct shard_io {
 	void *context;
 
-	/* Copies the message and sends it; shard_on_delivered(token) when the broker has it. Positive: no
-	 * room now, try again later. A message that is taken is never given up by the producer. */
-	int (*produce)(void *context, const struct outgoing *message, uint64_t token);
+	/* Copies the message and sends it; shard_on_delivered(token) of shard `partition` when the broker
+	 * has it. Positive: no room now, try again later. A message that is taken is never given up by
+	 * the producer. */
+	int (*produce)(void *context, int32_t partition, const struct outgoing *message,
+		       uint64_t token);
 
 	/* Inputs (requests and attachments of this partition) stop or go on flowing. */
 	void (*pause_inputs)(void *context, int32_t partition);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "codec/envelope_headers.h"
+#include "codec/event_id.h"
 #include "scheduler/shard_internal.h"
 
 static const char *const phase_names[] = {
@@ -122,6 +123,7 @@ static void new_state(struct shard *shard)
 
 static void begin_takeover(struct shard *shard, int64_t now_us)
 {
+	shard->takeovers++;
 	shard->inputs_paused = false;
 	shard_pause_inputs(shard);
 	new_state(shard);
@@ -154,7 +156,7 @@ static void send_marker(struct shard *shard, int64_t now_us)
 	arena_reset(&shard->arena);
 	struct envelope envelope = {
 		.id = record_event_id(&marker, &shard->arena),
-		.type = "gpubus.EpochStarted",
+		.type = record_event_type(marker.type),
 		.source = "gpubus/scheduler",
 		.time_us = now_us,
 		.epoch = -1,
@@ -180,7 +182,8 @@ static void send_marker(struct shard *shard, int64_t now_us)
 		.n_headers = n_headers,
 	};
 	shard->marker_unsent =
-		shard->world.io.produce(shard->world.io.context, &outgoing, TOKEN_MARKER) != 0;
+		shard->world.io.produce(shard->world.io.context, shard->config.partition, &outgoing,
+					TOKEN_MARKER + shard->takeovers) != 0;
 }
 
 void shard_ask_ends(struct shard *shard)

@@ -186,6 +186,11 @@ static void deliver(struct intake *intake, const struct intake_slot *slot,
 	int64_t timestamp_ms = rd_kafka_message_timestamp(message, &timestamp_type);
 	size_t n = 0;
 
+	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		intake->handlers->on_end(intake->owner, slot->place, message->offset);
+		rd_kafka_message_destroy(message);
+		return;
+	}
 	if (!rd_kafka_message_headers(message, &list))
 		while (n < MESSAGE_HEADERS_MAX &&
 		       !rd_kafka_header_get_all(list, n, &headers[n].name, &headers[n].value,
@@ -213,8 +218,6 @@ static void on_error_message(struct intake *intake, const rd_kafka_message_t *me
 	struct intake_slot *slot = NULL;
 	enum topic topic;
 
-	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-		return;
 	if (message->rkt && !topic_of(intake, message->rkt, &topic)) {
 		slot = intake_slot(intake, topic, message->partition);
 		if (slot && (!slot->open || slot->fresh_from > intake->batch))
@@ -234,7 +237,8 @@ static bool dispatch(struct intake *intake, rd_kafka_message_t *message)
 	struct intake_slot *slot;
 	enum topic topic;
 
-	if (message->err) {
+	/* The end of a partition stands in line with its messages. */
+	if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
 		on_error_message(intake, message);
 		rd_kafka_message_destroy(message);
 		return false;

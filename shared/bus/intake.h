@@ -34,6 +34,9 @@ struct intake_slot {
 
 struct intake_handlers {
 	void (*on_message)(void *owner, const struct message *message);
+	/* Everything below `next` was delivered, and there was nothing more. Only with the client's
+	 * enable.partition.eof. */
+	void (*on_end)(void *owner, struct bus_partition place, int64_t next);
 	/* After the messages of a turn, when there were any. */
 	void (*on_batch_done)(void *owner);
 	void (*on_error)(void *owner, struct bus_partition place, rd_kafka_resp_err_t error,

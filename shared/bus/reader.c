@@ -23,7 +23,7 @@ static const struct kafka_property guarantees[] = {
 	{ "enable.auto.commit", "false" },
 	{ "enable.auto.offset.store", "false" },
 	{ "auto.offset.reset", "error" },
-	{ "enable.partition.eof", "false" },
+	{ "enable.partition.eof", "true" },
 	/* A broker answers a fetch as soon as there is anything. These are for what it cannot answer
 	 * at once: a partition that is started waits for the fetch that is under way. */
 	{ "fetch.wait.max.ms", "50" },
@@ -37,6 +37,14 @@ static void on_message(void *owner, const struct message *message)
 	struct bus_reader *reader = owner;
 
 	reader->callbacks.on_message(reader->context, message);
+}
+
+static void on_end(void *owner, struct bus_partition place, int64_t next)
+{
+	struct bus_reader *reader = owner;
+
+	if (reader->callbacks.on_end)
+		reader->callbacks.on_end(reader->context, place, next);
 }
 
 static void on_batch_done(void *owner)
@@ -130,6 +138,7 @@ static void on_served(void *owner)
 
 static const struct intake_handlers handlers = {
 	.on_message = on_message,
+	.on_end = on_end,
 	.on_batch_done = on_batch_done,
 	.on_error = on_error,
 	.on_client_error = on_client_error,

@@ -29,6 +29,9 @@ enum bus_reader_error {
 
 struct bus_reader_callbacks {
 	void (*on_message)(void *context, const struct message *message);
+	/* Optional: the partition is read to its present end, which may be behind the last message (what
+	 * compaction removed leaves no gap to be seen otherwise). */
+	void (*on_end)(void *context, struct bus_partition partition, int64_t next);
 	/* Optional: after the last on_message() of this turn of the loop. */
 	void (*on_batch_done)(void *context);
 	/* The partition delivers nothing more until it is stopped and started again. */

@@ -1,0 +1,731 @@
+#include "scheduler/scheduler.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "bus/dead_letter.h"
+#include "bus/group.h"
+#include "bus/offsets.h"
+#include "bus/producer.h"
+#include "bus/reader.h"
+#include "loop/clock.h"
+#include "scheduler/catalog_feed.h"
+#include "scheduler/shard.h"
+#include "service/health.h"
+#include "store/store.h"
+
+enum {
+	TICK_MS = 100,
+	CHECKPOINT_DEADLINE_MS = 3000, /* a takeover goes on without Redis after this */
+	STORE_FAREWELL_MS = 1000,      /* at the end, Redis gets this long to catch up */
+};
+
+/* The format of the checkpoint's rows; another one in Redis is not read but written anew. */
+#define CHECKPOINT_FORMAT "1"
+
+struct checkpoint_load {
+	struct scheduler *scheduler;
+	int32_t partition;
+};
+
+struct scheduler {
+	struct loop *loop;
+	const struct scheduler_options *options;
+	int32_t n_partitions;
+
+	struct codec *codec;
+	struct catalog_feed *feed;
+	struct bus_producer *producer;
+	struct bus_group *group;
+	struct bus_reader *reader;
+	struct bus_offsets *offsets;
+	struct store *store;
+	struct shard **shards;
+	struct checkpoint_load *loads; /* one per shard, for the store's callbacks */
+	struct loop_timer *tick;
+	struct health *health;
+
+	char format[64];
+	size_t draining; /* shards that have not yet handed over */
+	bool revoking;
+	bool refused; /* a record was: the producer is to be given up */
+	bool leaving;
+	int64_t farewell_until_us;
+};
+
+/* ---- delivery tokens: the partition in the upper 16 bits, the shard's own token below ----------- */
+
+static void *token_pack(int32_t partition, uint64_t token)
+{
+	return (void *)(uintptr_t)((uint64_t)partition << 48 | token);
+}
+
+static struct shard *token_unpack(struct scheduler *scheduler, void *packed, uint64_t *ret_token)
+{
+	*ret_token = (uint64_t)(uintptr_t)packed & ((UINT64_C(1) << 48) - 1);
+	return scheduler->shards[(uint64_t)(uintptr_t)packed >> 48];
+}
+
+/* ---- what shards ask for ------------------------------------------------------------------------ */
+
+static int io_produce(void *context, int32_t partition, const struct outgoing *outgoing,
+		      uint64_t token)
+{
+	struct scheduler *scheduler = context;
+	struct message message = {
+		.topic = outgoing->topic,
+		.partition = outgoing->partition,
+		.key = outgoing->key,
+		.key_len = outgoing->key_len,
+		.value = outgoing->value,
+		.value_len = outgoing->value_len,
+		.headers = outgoing->headers,
+		.n_headers = outgoing->n_headers,
+	};
+	return bus_produce(scheduler->producer, &message, token_pack(partition, token));
+}
+
+static void io_pause_inputs(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	bus_group_pause(scheduler->group, TOPIC_REQUESTS, partition);
+	bus_group_pause(scheduler->group, TOPIC_ATTACHMENTS, partition);
+}
+
+static void io_resume_inputs(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	bus_group_resume(scheduler->group, TOPIC_REQUESTS, partition);
+	bus_group_resume(scheduler->group, TOPIC_ATTACHMENTS, partition);
+}
+
+static void io_seek_input(void *context, enum topic input, int32_t partition, int64_t offset)
+{
+	struct scheduler *scheduler = context;
+	bus_group_seek(scheduler->group, input, partition, offset);
+}
+
+static void io_commit(void *context, enum topic input, int32_t partition, int64_t next_offset)
+{
+	struct scheduler *scheduler = context;
+	bus_group_commit(scheduler->group, input, partition, next_offset);
+}
+
+static void io_follow_decisions(void *context, int32_t partition, int64_t offset)
+{
+	struct scheduler *scheduler = context;
+	bus_reader_start(scheduler->reader, TOPIC_DECISIONS, partition, offset);
+}
+
+static void io_follow_fleet(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	bus_reader_start(scheduler->reader, TOPIC_INVENTORY, partition, BUS_BEGINNING);
+	bus_reader_start(scheduler->reader, TOPIC_HOSTS, partition, BUS_BEGINNING);
+}
+
+static void io_unfollow(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	bus_reader_stop(scheduler->reader, TOPIC_DECISIONS, partition);
+	bus_reader_stop(scheduler->reader, TOPIC_INVENTORY, partition);
+	bus_reader_stop(scheduler->reader, TOPIC_HOSTS, partition);
+}
+
+struct ends_question {
+	struct scheduler *scheduler;
+	int32_t partition;
+	uint64_t token;
+};
+
+/* An empty topic has nothing to be read, wherever its offsets stand. */
+static int64_t end_to_read(const struct bus_offset *offset)
+{
+	return offset->low == offset->high ? 0 : offset->high;
+}
+
+static void on_ends(void *context, const struct bus_offset *offsets, size_t n, const char *error)
+{
+	cleanup(freep) struct ends_question *question = context;
+	struct shard *shard = question->scheduler->shards[question->partition];
+
+	(void)n;
+	if (error) {
+		log_warning("shard=%d cannot ask where topics end: %s", question->partition, error);
+		shard_on_ends_failed(shard, question->token);
+		return;
+	}
+	struct log_ends ends = {
+		.catalog = end_to_read(&offsets[0]),
+		.inventory = end_to_read(&offsets[1]),
+		.hosts = end_to_read(&offsets[2]),
+		.requests = offsets[3].high,
+		.attachments = offsets[4].high,
+	};
+	shard_on_ends(shard, question->token, &ends, clock_wall_us());
+	shard_flush(shard);
+}
+
+static void io_ask_ends(void *context, int32_t partition, uint64_t token)
+{
+	struct scheduler *scheduler = context;
+	const struct bus_partition partitions[] = {
+		{ TOPIC_CATALOG, 0 },
+		{ TOPIC_INVENTORY, partition },
+		{ TOPIC_HOSTS, partition },
+		{ TOPIC_REQUESTS, partition },
+		{ TOPIC_ATTACHMENTS, partition },
+	};
+	struct ends_question *question = memory_alloc(sizeof(*question));
+	*question = (struct ends_question){ scheduler, partition, token };
+	bus_offsets_ask(scheduler->offsets, partitions, sizeof(partitions) / sizeof(*partitions),
+			on_ends, question);
+}
+
+/* ---- checkpoints -------------------------------------------------------------------------------- */
+
+static void on_load_begin(void *context, const struct store_meta *meta)
+{
+	struct checkpoint_load *load = context;
+	(void)meta;
+	shard_on_checkpoint_begin(load->scheduler->shards[load->partition]);
+}
+
+static int on_load_row(void *context, const struct store_row *row)
+{
+	struct checkpoint_load *load = context;
+	return shard_on_checkpoint_row(load->scheduler->shards[load->partition], row);
+}
+
+static void on_load_done(void *context, enum store_load_status status,
+			 const struct store_meta *meta)
+{
+	const struct checkpoint_load *load = context;
+	if (status == STORE_UNAVAILABLE)
+		log_warning("shard=%d Redis does not answer: reading the log from its beginning",
+			    load->partition);
+	shard_on_checkpoint_loaded(load->scheduler->shards[load->partition], meta, clock_wall_us());
+}
+
+static void io_load_checkpoint(void *context, int32_t partition)
+{
+	static const enum store_table tables[] = { STORE_VMS, STORE_REQUESTS };
+	struct scheduler *scheduler = context;
+	store_open_shard(scheduler->store, partition);
+	store_load(scheduler->store, partition,
+		   &(struct store_load_request){
+			   .tables = tables,
+			   .n_tables = sizeof(tables) / sizeof(*tables),
+			   .deadline_ms = CHECKPOINT_DEADLINE_MS,
+			   .context = &scheduler->loads[partition],
+			   .on_begin = on_load_begin,
+			   .on_row = on_load_row,
+			   .on_done = on_load_done,
+		   });
+}
+
+static void io_submit(void *context, int32_t partition, const struct store_meta *meta,
+		      const struct store_row *rows, size_t n_rows, size_t n_records)
+{
+	struct scheduler *scheduler = context;
+	store_submit(scheduler->store, partition,
+		     &(struct store_batch){
+			     .rows = rows, .n_rows = n_rows, .to = *meta, .n_records = n_records });
+}
+
+static int io_rewrite_begin(void *context, int32_t partition, const struct store_meta *now)
+{
+	struct scheduler *scheduler = context;
+	return store_rewrite_begin(scheduler->store, partition, now);
+}
+
+static int io_rewrite_rows(void *context, int32_t partition, const struct store_row *rows,
+			   size_t n_rows)
+{
+	struct scheduler *scheduler = context;
+	return store_rewrite_rows(scheduler->store, partition, rows, n_rows);
+}
+
+static int io_rewrite_end(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	return store_rewrite_end(scheduler->store, partition);
+}
+
+/* Opened again without a load: the store finds the shard elsewhere and asks for all of it. */
+static void io_distrust_checkpoint(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	store_close_shard(scheduler->store, partition);
+	store_open_shard(scheduler->store, partition);
+}
+
+static void io_close_checkpoint(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	store_close_shard(scheduler->store, partition);
+}
+
+static void on_rewrite_needed(void *context, int32_t partition, const char *reason)
+{
+	struct scheduler *scheduler = context;
+	log_info("shard=%d is written anew to Redis: %s", partition, reason);
+	shard_on_rewrite_needed(scheduler->shards[partition]);
+}
+
+static void on_rewrite_more(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	shard_on_rewrite_more(scheduler->shards[partition]);
+	shard_flush(scheduler->shards[partition]);
+}
+
+/* ---- handing over ------------------------------------------------------------------------------- */
+
+static void finish_revocation(struct scheduler *scheduler)
+{
+	if (!scheduler->revoking || scheduler->draining > 0)
+		return;
+	scheduler->revoking = false;
+	bus_group_commit_now(scheduler->group);
+	bus_group_revoked_done(scheduler->group);
+}
+
+static void io_drained(void *context, int32_t partition)
+{
+	struct scheduler *scheduler = context;
+	(void)partition;
+	if (scheduler->draining > 0)
+		scheduler->draining--;
+	finish_revocation(scheduler);
+}
+
+static void io_nonce(void *context, char text[37])
+{
+	(void)context;
+	uuid_t uuid;
+	uuid_generate(uuid);
+	uuid_unparse_lower(uuid, text);
+}
+
+/* ---- turns -------------------------------------------------------------------------------------- */
+
+static void flush_all(void *context)
+{
+	struct scheduler *scheduler = context;
+	for (int32_t p = 0; p < scheduler->n_partitions; p++)
+		shard_flush(scheduler->shards[p]);
+}
+
+/* ---- the producer ------------------------------------------------------------------------------- */
+
+static int start_producer(struct scheduler *scheduler);
+
+/*
+ * After a failed delivery nobody knows what is in the log, and this producer's later records must not
+ * get there behind a gap. So it is given up whole, and all shards are taken over again with a new one:
+ * what they find in the log up to their new marker is what happened.
+ */
+static void restart_producer(struct scheduler *scheduler, const char *reason)
+{
+	int64_t now_us = clock_wall_us();
+
+	log_error("the producer is given up: %s", reason);
+	for (int32_t p = 0; p < scheduler->n_partitions; p++)
+		shard_give_up(scheduler->shards[p], true, now_us);
+	bus_producer_purge_and_free(steal(&scheduler->producer));
+	if (start_producer(scheduler) != 0)
+		loop_shutdown(scheduler->loop);
+}
+
+static void on_delivery(void *context, void *packed, enum bus_delivery outcome, int64_t offset)
+{
+	struct scheduler *scheduler = context;
+	uint64_t token;
+	struct shard *shard = token_unpack(scheduler, packed, &token);
+
+	switch (outcome) {
+	case BUS_DELIVERED:
+		shard_on_delivered(shard, token, offset, clock_wall_us());
+		break;
+	case BUS_REFUSED:
+		scheduler->refused = true; /* acted upon outside of the producer's own callback */
+		break;
+	case BUS_UNCERTAIN:
+		break; /* given up by ourselves: its shard has been told */
+	}
+}
+
+static void on_producer_fatal(void *context, const char *reason)
+{
+	restart_producer(context, reason);
+}
+
+static int start_producer(struct scheduler *scheduler)
+{
+	const struct bus_producer_callbacks callbacks = {
+		.on_delivery = on_delivery,
+		.on_batch_done = flush_all,
+		.on_fatal = on_producer_fatal,
+	};
+	return bus_producer_new(scheduler->loop, scheduler->options->bus, &callbacks, scheduler,
+				&scheduler->producer);
+}
+
+/* ---- the group ---------------------------------------------------------------------------------- */
+
+static void on_assigned(void *context, const struct bus_partition *partitions, size_t n)
+{
+	struct scheduler *scheduler = context;
+	for (size_t i = 0; i < n; i++)
+		if (partitions[i].topic == TOPIC_REQUESTS)
+			shard_assign(scheduler->shards[partitions[i].partition], clock_wall_us());
+}
+
+static void on_revoked(void *context, const struct bus_partition *partitions, size_t n, bool lost)
+{
+	struct scheduler *scheduler = context;
+	int64_t now_us = clock_wall_us();
+
+	scheduler->revoking = false;
+	scheduler->draining = 0;
+	for (size_t i = 0; i < n && !lost; i++)
+		scheduler->draining += partitions[i].topic == TOPIC_REQUESTS;
+
+	for (size_t i = 0; i < n; i++) {
+		struct shard *shard = scheduler->shards[partitions[i].partition];
+		if (partitions[i].topic != TOPIC_REQUESTS)
+			continue;
+		if (lost)
+			shard_give_up(shard, false, now_us);
+		else
+			shard_revoke(shard, now_us);
+	}
+	if (!lost) {
+		scheduler->revoking = true;
+		finish_revocation(scheduler);
+	}
+}
+
+static void on_input(void *context, const struct message *message)
+{
+	struct scheduler *scheduler = context;
+	shard_on_input(scheduler->shards[message->partition], message, clock_wall_us());
+}
+
+static void on_commit(void *context, struct bus_partition partition, int64_t next_offset,
+		      const char *error)
+{
+	(void)context;
+	if (error)
+		log_warning("shard=%d offset %" PRId64 " of %s was not committed: %s",
+			    partition.partition, next_offset, topic_name(partition.topic), error);
+}
+
+static void on_group_error(void *context, const char *reason)
+{
+	struct scheduler *scheduler = context;
+	log_error("the consumer group is broken: %s", reason);
+	loop_shutdown(scheduler->loop);
+}
+
+/* ---- what is followed --------------------------------------------------------------------------- */
+
+static void catalog_moved(struct scheduler *scheduler)
+{
+	for (int32_t p = 0; p < scheduler->n_partitions; p++)
+		shard_on_catalog(scheduler->shards[p], clock_wall_us());
+}
+
+static void take_catalog(struct scheduler *scheduler, const struct message *message)
+{
+	const char *error = "";
+
+	if (catalog_feed_take(scheduler->feed, message, &error) != 0) {
+		struct dead_letter letter;
+		log_warning("dead letter topic=%s offset=%" PRId64 ": %s",
+			    topic_name(message->topic), message->offset, error);
+		dead_letter_make(&letter, message, "INVALID", error, clock_wall_us());
+		if (bus_produce(scheduler->producer, &letter.message,
+				token_pack(0, TOKEN_NOBODY)) != 0)
+			log_error("no room for a dead letter of the catalog: it is met again at "
+				  "the next start");
+	}
+	catalog_moved(scheduler);
+}
+
+static void on_followed(void *context, const struct message *message)
+{
+	struct scheduler *scheduler = context;
+	if (message->topic == TOPIC_CATALOG) {
+		take_catalog(scheduler, message);
+		return;
+	}
+	shard_on_followed(scheduler->shards[message->partition], message, clock_wall_us());
+}
+
+static void on_followed_end(void *context, struct bus_partition place, int64_t next)
+{
+	struct scheduler *scheduler = context;
+	if (place.topic == TOPIC_CATALOG) {
+		catalog_feed_end(scheduler->feed, next);
+		catalog_moved(scheduler);
+		return;
+	}
+	shard_on_followed_end(scheduler->shards[place.partition], place.topic, next,
+			      clock_wall_us());
+}
+
+static void on_follow_error(void *context, struct bus_partition place, enum bus_reader_error kind,
+			    const char *reason)
+{
+	struct scheduler *scheduler = context;
+
+	/* Retention has overtaken the reading of a topic that is not the log: what is left of it is
+	 * all there is to know. */
+	if (kind == BUS_READ_OFFSET_MISSING && place.topic != TOPIC_DECISIONS) {
+		bus_reader_start(scheduler->reader, place.topic, place.partition, BUS_BEGINNING);
+		return;
+	}
+	if (place.topic == TOPIC_CATALOG) {
+		log_error("the catalog cannot be read: %s", reason);
+		loop_shutdown(scheduler->loop);
+		return;
+	}
+	shard_on_follow_failed(scheduler->shards[place.partition], place.topic, clock_wall_us(),
+			       reason);
+}
+
+/* ---- time --------------------------------------------------------------------------------------- */
+
+static void report_health(struct scheduler *scheduler)
+{
+	if (store_is_up(scheduler->store))
+		health_ready(scheduler->health, "redis");
+	else
+		health_wait(scheduler->health, "redis", "%s", store_status(scheduler->store));
+
+	for (int32_t p = 0; p < scheduler->n_partitions; p++) {
+		struct shard_figures figures = shard_figures(scheduler->shards[p]);
+		char part[32];
+		snprintf(part, sizeof(part), "shard %d", p);
+		if (figures.phase == SHARD_STOPPED)
+			health_wait(scheduler->health, part, "stopped: %s",
+				    shard_stopped_because(scheduler->shards[p]));
+		else if (figures.phase == SHARD_IDLE || figures.phase == SHARD_RESTING)
+			health_forget(scheduler->health, part);
+		else if (figures.phase == SHARD_OWNING)
+			health_ready(scheduler->health, part);
+	}
+}
+
+static void say_farewell(struct scheduler *scheduler);
+
+static void on_tick(void *context)
+{
+	struct scheduler *scheduler = context;
+	int64_t now_us = clock_wall_us();
+	int64_t deadline_us = scheduler->options->delivery_deadline_ms * 1000;
+
+	if (scheduler->refused) {
+		scheduler->refused = false;
+		restart_producer(scheduler, bus_producer_last_error(scheduler->producer));
+	} else if (bus_producer_oldest_age_us(scheduler->producer) > deadline_us) {
+		restart_producer(scheduler, "a record was not delivered within the deadline");
+	}
+	for (int32_t p = 0; p < scheduler->n_partitions; p++)
+		shard_tick(scheduler->shards[p], now_us);
+	report_health(scheduler);
+	if (scheduler->leaving)
+		say_farewell(scheduler);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------ */
+
+static bool store_in_step(const struct scheduler *scheduler)
+{
+	for (int32_t p = 0; p < scheduler->n_partitions; p++) {
+		struct store_progress progress;
+		store_progress(scheduler->store, p, &progress);
+		if (progress.behind_records > 0 || progress.behind_bytes > 0)
+			return false;
+	}
+	return true;
+}
+
+static void say_farewell(struct scheduler *scheduler)
+{
+	if (store_in_step(scheduler) || clock_monotonic_us() > scheduler->farewell_until_us)
+		loop_stop(scheduler->loop);
+}
+
+static void on_left(void *context)
+{
+	struct scheduler *scheduler = context;
+	scheduler->leaving = true;
+	scheduler->farewell_until_us = clock_monotonic_us() + STORE_FAREWELL_MS * 1000;
+	say_farewell(scheduler);
+}
+
+void scheduler_shut_down(void *context)
+{
+	struct scheduler *scheduler = context;
+	log_info("handing over");
+	bus_group_leave(scheduler->group, on_left);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+static int start_bus(struct scheduler *scheduler)
+{
+	static const enum topic inputs[] = { TOPIC_REQUESTS, TOPIC_ATTACHMENTS };
+	const struct bus_config *bus = scheduler->options->bus;
+	const struct bus_reader_callbacks reader = {
+		.on_message = on_followed,
+		.on_end = on_followed_end,
+		.on_batch_done = flush_all,
+		.on_error = on_follow_error,
+	};
+	const struct bus_group_callbacks group = {
+		.on_assigned = on_assigned,
+		.on_revoked = on_revoked,
+		.on_message = on_input,
+		.on_batch_done = flush_all,
+		.on_committed = on_commit,
+		.on_error = on_group_error,
+	};
+	const struct bus_group_options group_options = {
+		.group_id = scheduler->options->group_id,
+		.topics = inputs,
+		.n_topics = sizeof(inputs) / sizeof(*inputs),
+		.session_timeout_ms = scheduler->options->session_timeout_ms,
+	};
+	int r;
+
+	if ((r = start_producer(scheduler)) != 0)
+		return r;
+	if ((r = bus_offsets_new(scheduler->loop, bus, NULL, &scheduler->offsets)) != 0)
+		return r;
+	if ((r = bus_reader_new(scheduler->loop, bus, &reader, scheduler, &scheduler->reader)) != 0)
+		return r;
+	bus_reader_start(scheduler->reader, TOPIC_CATALOG, 0, BUS_BEGINNING);
+	return bus_group_new(scheduler->loop, bus, &group_options, &group, scheduler,
+			     &scheduler->group);
+}
+
+static int start_store(struct scheduler *scheduler)
+{
+	cleanup(freep) char *error = NULL;
+	const struct store_config config = { .url = scheduler->options->redis_url,
+					     .format = scheduler->format };
+	const struct store_callbacks callbacks = {
+		.context = scheduler,
+		.on_rewrite_needed = on_rewrite_needed,
+		.on_rewrite_more = on_rewrite_more,
+	};
+	int r = store_new(loop_uv(scheduler->loop), &config, &callbacks, &scheduler->store, &error);
+	if (r != 0)
+		log_error("the Redis URL is refused: %s", error ? error : "?");
+	return r;
+}
+
+static void make_shards(struct scheduler *scheduler)
+{
+	const struct scheduler_options *options = scheduler->options;
+	const struct shard_world world = {
+		.io = { .context = scheduler,
+			.produce = io_produce,
+			.pause_inputs = io_pause_inputs,
+			.resume_inputs = io_resume_inputs,
+			.seek_input = io_seek_input,
+			.commit = io_commit,
+			.follow_decisions = io_follow_decisions,
+			.follow_fleet = io_follow_fleet,
+			.unfollow = io_unfollow,
+			.ask_ends = io_ask_ends,
+			.load_checkpoint = io_load_checkpoint,
+			.submit = io_submit,
+			.rewrite_begin = io_rewrite_begin,
+			.rewrite_rows = io_rewrite_rows,
+			.rewrite_end = io_rewrite_end,
+			.distrust_checkpoint = io_distrust_checkpoint,
+			.close_checkpoint = io_close_checkpoint,
+			.drained = io_drained,
+			.nonce = io_nonce },
+		.codec = scheduler->codec,
+		.catalog = catalog_feed_catalog(scheduler->feed),
+		.catalog_next = catalog_feed_next(scheduler->feed),
+	};
+	struct shard_config config = SHARD_CONFIG_DEFAULT;
+	config.n_partitions = scheduler->n_partitions;
+	config.owner = options->name;
+	config.options.host_timeout_us = options->host_timeout_ms * 1000;
+	config.options.remember_us = options->remember_ms * 1000;
+	config.window = (size_t)options->window;
+	config.rest_us = options->rest_ms * 1000;
+
+	scheduler->shards =
+		memory_zeroed((size_t)scheduler->n_partitions, sizeof(*scheduler->shards));
+	scheduler->loads =
+		memory_zeroed((size_t)scheduler->n_partitions, sizeof(*scheduler->loads));
+	for (int32_t p = 0; p < scheduler->n_partitions; p++) {
+		config.partition = p;
+		scheduler->loads[p] = (struct checkpoint_load){ scheduler, p };
+		scheduler->shards[p] = shard_new(&config, &world);
+	}
+}
+
+int scheduler_new(struct loop *loop, const struct scheduler_options *options, int32_t n_partitions,
+		  struct scheduler **ret_scheduler)
+{
+	cleanup(scheduler_freep) struct scheduler *scheduler = memory_zeroed(1, sizeof(*scheduler));
+	int r;
+
+	scheduler->loop = loop;
+	scheduler->options = options;
+	scheduler->n_partitions = n_partitions;
+	/* What is remembered shapes the rows: schedulers that disagree must not share checkpoints. */
+	snprintf(scheduler->format, sizeof(scheduler->format), CHECKPOINT_FORMAT "/%" PRId64 "s",
+		 options->remember_ms / 1000);
+
+	if ((r = codec_new(&scheduler->codec)) != 0)
+		return r;
+	scheduler->health = health_new();
+	scheduler->feed = catalog_feed_new(scheduler->codec);
+	make_shards(scheduler);
+	if ((r = start_store(scheduler)) != 0)
+		return r;
+	if ((r = start_bus(scheduler)) != 0)
+		return r;
+	scheduler->tick = loop_timer_new(loop, on_tick, scheduler);
+	loop_timer_start(scheduler->tick, TICK_MS, TICK_MS);
+
+	*ret_scheduler = steal(&scheduler);
+	return 0;
+}
+
+void scheduler_free(struct scheduler *scheduler)
+{
+	if (!scheduler)
+		return;
+	loop_timer_free(scheduler->tick);
+	bus_group_free(scheduler->group);
+	bus_reader_free(scheduler->reader);
+	bus_offsets_free(scheduler->offsets);
+	bus_producer_purge_and_free(scheduler->producer);
+	if (scheduler->store)
+		store_close(scheduler->store, NULL, NULL);
+	for (int32_t p = 0; scheduler->shards && p < scheduler->n_partitions; p++)
+		shard_free(scheduler->shards[p]);
+	free(scheduler->shards);
+	free(scheduler->loads);
+	catalog_feed_free(scheduler->feed);
+	health_free(scheduler->health);
+	codec_free(scheduler->codec);
+	free(scheduler);
+}
