@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# unpack.sh DIR: the recorded hosts as DIR/HOST/sys and DIR/HOST/proc, whatever the archives call them.
+# Does nothing for a host that is there already.
+set -euo pipefail
+here=$(dirname "$(realpath "$0")")
+mkdir -p "$1"
+to=$(realpath "$1")
+
+for archive in "$here"/*.tar.gz; do
+	host=$(basename "$archive" .tar.gz)
+	[ ! -d "$to/$host" ] || continue
+	new=$(mktemp -d "$to/.$host.XXXXXX")
+	case $host in
+	ghw-*) tar -xzf "$archive" -C "$new" --force-local --no-same-owner ;;
+	hwloc-*) tar -xzf "$archive" -C "$new" --force-local --no-same-owner --strip-components=1 ;;
+	*)
+		mkdir "$new/sys"
+		tar -xzf "$archive" -C "$new/sys" --force-local --no-same-owner
+		;;
+	esac
+	chmod 755 "$new"
+	mv -T "$new" "$to/$host" 2>/dev/null || rm -rf "$new" # another was faster
+done
