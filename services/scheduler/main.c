@@ -2,6 +2,7 @@
  * gpubus-scheduler: reads requests, decides, logs its decisions and answers. The table of contents:
  * options, topics, loop, scheduler, run.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -1,275 +1,20 @@
-#include "scheduler/scheduler.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <uuid/uuid.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "bus/dead_letter.h"
-#include "bus/group.h"
-#include "bus/offsets.h"
-#include "bus/producer.h"
-#include "bus/reader.h"
 #include "loop/clock.h"
-#include "scheduler/catalog_feed.h"
-#include "scheduler/shard.h"
-#include "service/health.h"
-#include "store/store.h"
+#include "scheduler/scheduler_internal.h"
 
 enum {
 	TICK_MS = 100,
-	CHECKPOINT_DEADLINE_MS = 3000, /* a takeover goes on without Redis after this */
-	STORE_FAREWELL_MS = 1000,      /* at the end, Redis gets this long to catch up */
+	STORE_FAREWELL_MS = 1000, /* at the end, Redis gets this long to catch up */
 };
 
 /* The format of the checkpoint's rows; another one in Redis is not read but written anew. */
 #define CHECKPOINT_FORMAT "1"
-
-struct checkpoint_load {
-	struct scheduler *scheduler;
-	int32_t partition;
-};
-
-struct scheduler {
-	struct loop *loop;
-	const struct scheduler_options *options;
-	int32_t n_partitions;
-
-	struct codec *codec;
-	struct catalog_feed *feed;
-	struct bus_producer *producer;
-	struct bus_group *group;
-	struct bus_reader *reader;
-	struct bus_offsets *offsets;
-	struct store *store;
-	struct shard **shards;
-	struct checkpoint_load *loads; /* one per shard, for the store's callbacks */
-	struct loop_timer *tick;
-	struct health *health;
-
-	char format[64];
-	size_t draining; /* shards that have not yet handed over */
-	bool revoking;
-	bool refused; /* a record was: the producer is to be given up */
-	bool leaving;
-	int64_t farewell_until_us;
-};
-
-/* ---- delivery tokens: the partition in the upper 16 bits, the shard's own token below ----------- */
-
-static void *token_pack(int32_t partition, uint64_t token)
-{
-	return (void *)(uintptr_t)((uint64_t)partition << 48 | token);
-}
-
-static struct shard *token_unpack(struct scheduler *scheduler, void *packed, uint64_t *ret_token)
-{
-	*ret_token = (uint64_t)(uintptr_t)packed & ((UINT64_C(1) << 48) - 1);
-	return scheduler->shards[(uint64_t)(uintptr_t)packed >> 48];
-}
-
-/* ---- what shards ask for ------------------------------------------------------------------------ */
-
-static int io_produce(void *context, int32_t partition, const struct outgoing *outgoing,
-		      uint64_t token)
-{
-	struct scheduler *scheduler = context;
-	struct message message = {
-		.topic = outgoing->topic,
-		.partition = outgoing->partition,
-		.key = outgoing->key,
-		.key_len = outgoing->key_len,
-		.value = outgoing->value,
-		.value_len = outgoing->value_len,
-		.headers = outgoing->headers,
-		.n_headers = outgoing->n_headers,
-	};
-	return bus_produce(scheduler->producer, &message, token_pack(partition, token));
-}
-
-static void io_pause_inputs(void *context, int32_t partition)
-{
-	struct scheduler *scheduler = context;
-	bus_group_pause(scheduler->group, TOPIC_REQUESTS, partition);
-	bus_group_pause(scheduler->group, TOPIC_ATTACHMENTS, partition);
-}
-
-static void io_resume_inputs(void *context, int32_t partition)
-{
-	struct scheduler *scheduler = context;
-	bus_group_resume(scheduler->group, TOPIC_REQUESTS, partition);
-	bus_group_resume(scheduler->group, TOPIC_ATTACHMENTS, partition);
-}
-
-static void io_seek_input(void *context, enum topic input, int32_t partition, int64_t offset)
-{
-	struct scheduler *scheduler = context;
-	bus_group_seek(scheduler->group, input, partition, offset);
-}
-
-static void io_commit(void *context, enum topic input, int32_t partition, int64_t next_offset)
-{
-	struct scheduler *scheduler = context;
-	bus_group_commit(scheduler->group, input, partition, next_offset);
-}
-
-static void io_follow_decisions(void *context, int32_t partition, int64_t offset)
-{
-	struct scheduler *scheduler = context;
-	bus_reader_start(scheduler->reader, TOPIC_DECISIONS, partition, offset);
-}
-
-static void io_follow_fleet(void *context, int32_t partition)
-{
-	struct scheduler *scheduler = context;
-	bus_reader_start(scheduler->reader, TOPIC_INVENTORY, partition, BUS_BEGINNING);
-	bus_reader_start(scheduler->reader, TOPIC_HOSTS, partition, BUS_BEGINNING);
-}
-
-static void io_unfollow(void *context, int32_t partition)
-{
-	struct scheduler *scheduler = context;
-	bus_reader_stop(scheduler->reader, TOPIC_DECISIONS, partition);
-	bus_reader_stop(scheduler->reader, TOPIC_INVENTORY, partition);
-	bus_reader_stop(scheduler->reader, TOPIC_HOSTS, partition);
-}
-
-struct ends_question {
-	struct scheduler *scheduler;
-	int32_t partition;
-	uint64_t token;
-};
-
-/* An empty topic has nothing to be read, wherever its offsets stand. */
-static int64_t end_to_read(const struct bus_offset *offset)
-{
-	return offset->low == offset->high ? 0 : offset->high;
-}
-
-static void on_ends(void *context, const struct bus_offset *offsets, size_t n, const char *error)
-{
-	cleanup(freep) struct ends_question *question = context;
-	struct shard *shard = question->scheduler->shards[question->partition];
-
-	(void)n;
-	if (error) {
-		log_warning("shard=%d cannot ask where topics end: %s", question->partition, error);
-		shard_on_ends_failed(shard, question->token);
-		return;
-	}
-	struct log_ends ends = {
-		.catalog = end_to_read(&offsets[0]),
-		.inventory = end_to_read(&offsets[1]),
-		.hosts = end_to_read(&offsets[2]),
-		.requests = offsets[3].high,
-		.attachments = offsets[4].high,
-	};
-	shard_on_ends(shard, question->token, &ends, clock_wall_us());
-	shard_flush(shard);
-}
-
-static void io_ask_ends(void *context, int32_t partition, uint64_t token)
-{
-	struct scheduler *scheduler = context;
-	const struct bus_partition partitions[] = {
-		{ TOPIC_CATALOG, 0 },
-		{ TOPIC_INVENTORY, partition },
-		{ TOPIC_HOSTS, partition },
-		{ TOPIC_REQUESTS, partition },
-		{ TOPIC_ATTACHMENTS, partition },
-	};
-	struct ends_question *question = memory_alloc(sizeof(*question));
-	*question = (struct ends_question){ scheduler, partition, token };
-	bus_offsets_ask(scheduler->offsets, partitions, sizeof(partitions) / sizeof(*partitions),
-			on_ends, question);
-}
-
-/* ---- checkpoints -------------------------------------------------------------------------------- */
-
-static void on_load_begin(void *context, const struct store_meta *meta)
-{
-	struct checkpoint_load *load = context;
-	(void)meta;
-	shard_on_checkpoint_begin(load->scheduler->shards[load->partition]);
-}
-
-static int on_load_row(void *context, const struct store_row *row)
-{
-	struct checkpoint_load *load = context;
-	return shard_on_checkpoint_row(load->scheduler->shards[load->partition], row);
-}
-
-static void on_load_done(void *context, enum store_load_status status,
-			 const struct store_meta *meta)
-{
-	const struct checkpoint_load *load = context;
-	if (status == STORE_UNAVAILABLE)
-		log_warning("shard=%d Redis does not answer: reading the log from its beginning",
-			    load->partition);
-	shard_on_checkpoint_loaded(load->scheduler->shards[load->partition], meta, clock_wall_us());
-}
-
-static void io_load_checkpoint(void *context, int32_t partition)
-{
-	static const enum store_table tables[] = { STORE_VMS, STORE_REQUESTS };
-	struct scheduler *scheduler = context;
-	store_open_shard(scheduler->store, partition);
-	store_load(scheduler->store, partition,
-		   &(struct store_load_request){
-			   .tables = tables,
-			   .n_tables = sizeof(tables) / sizeof(*tables),
-			   .deadline_ms = CHECKPOINT_DEADLINE_MS,
-			   .context = &scheduler->loads[partition],
-			   .on_begin = on_load_begin,
-			   .on_row = on_load_row,
-			   .on_done = on_load_done,
-		   });
-}
-
-static void io_submit(void *context, int32_t partition, const struct store_meta *meta,
-		      const struct store_row *rows, size_t n_rows, size_t n_records)
-{
-	struct scheduler *scheduler = context;
-	store_submit(scheduler->store, partition,
-		     &(struct store_batch){
-			     .rows = rows, .n_rows = n_rows, .to = *meta, .n_records = n_records });
-}
-
-static int io_rewrite_begin(void *context, int32_t partition, const struct store_meta *now)
-{
-	struct scheduler *scheduler = context;
-	return store_rewrite_begin(scheduler->store, partition, now);
-}
-
-static int io_rewrite_rows(void *context, int32_t partition, const struct store_row *rows,
-			   size_t n_rows)
-{
-	struct scheduler *scheduler = context;
-	return store_rewrite_rows(scheduler->store, partition, rows, n_rows);
-}
-
-static int io_rewrite_end(void *context, int32_t partition)
-{
-	struct scheduler *scheduler = context;
-	return store_rewrite_end(scheduler->store, partition);
-}
-
-/* Opened again without a load: the store finds the shard elsewhere and asks for all of it. */
-static void io_distrust_checkpoint(void *context, int32_t partition)
-{
-	struct scheduler *scheduler = context;
-	store_close_shard(scheduler->store, partition);
-	store_open_shard(scheduler->store, partition);
-}
-
-static void io_close_checkpoint(void *context, int32_t partition)
-{
-	struct scheduler *scheduler = context;
-	store_close_shard(scheduler->store, partition);
-}
 
 static void on_rewrite_needed(void *context, int32_t partition, const char *reason)
 {
@@ -296,21 +41,11 @@ static void finish_revocation(struct scheduler *scheduler)
 	bus_group_revoked_done(scheduler->group);
 }
 
-static void io_drained(void *context, int32_t partition)
+void scheduler_on_drained(struct scheduler *scheduler)
 {
-	struct scheduler *scheduler = context;
-	(void)partition;
 	if (scheduler->draining > 0)
 		scheduler->draining--;
 	finish_revocation(scheduler);
-}
-
-static void io_nonce(void *context, char text[37])
-{
-	(void)context;
-	uuid_t uuid;
-	uuid_generate(uuid);
-	uuid_unparse_lower(uuid, text);
 }
 
 /* ---- turns -------------------------------------------------------------------------------------- */
@@ -628,7 +363,7 @@ static int start_store(struct scheduler *scheduler)
 		.on_rewrite_needed = on_rewrite_needed,
 		.on_rewrite_more = on_rewrite_more,
 	};
-	int r = store_new(loop_uv(scheduler->loop), &config, &callbacks, &scheduler->store, &error);
+	int r = store_new(scheduler->loop, &config, &callbacks, &scheduler->store, &error);
 	if (r != 0)
 		log_error("the Redis URL is refused: %s", error ? error : "?");
 	return r;
@@ -638,25 +373,7 @@ static void make_shards(struct scheduler *scheduler)
 {
 	const struct scheduler_options *options = scheduler->options;
 	const struct shard_world world = {
-		.io = { .context = scheduler,
-			.produce = io_produce,
-			.pause_inputs = io_pause_inputs,
-			.resume_inputs = io_resume_inputs,
-			.seek_input = io_seek_input,
-			.commit = io_commit,
-			.follow_decisions = io_follow_decisions,
-			.follow_fleet = io_follow_fleet,
-			.unfollow = io_unfollow,
-			.ask_ends = io_ask_ends,
-			.load_checkpoint = io_load_checkpoint,
-			.submit = io_submit,
-			.rewrite_begin = io_rewrite_begin,
-			.rewrite_rows = io_rewrite_rows,
-			.rewrite_end = io_rewrite_end,
-			.distrust_checkpoint = io_distrust_checkpoint,
-			.close_checkpoint = io_close_checkpoint,
-			.drained = io_drained,
-			.nonce = io_nonce },
+		.io = shard_wiring(scheduler),
 		.codec = scheduler->codec,
 		.catalog = catalog_feed_catalog(scheduler->feed),
 		.catalog_next = catalog_feed_next(scheduler->feed),
@@ -718,8 +435,7 @@ void scheduler_free(struct scheduler *scheduler)
 	bus_reader_free(scheduler->reader);
 	bus_offsets_free(scheduler->offsets);
 	bus_producer_purge_and_free(scheduler->producer);
-	if (scheduler->store)
-		store_close(scheduler->store, NULL, NULL);
+	store_free(scheduler->store);
 	for (int32_t p = 0; scheduler->shards && p < scheduler->n_partitions; p++)
 		shard_free(scheduler->shards[p]);
 	free(scheduler->shards);

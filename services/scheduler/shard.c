@@ -273,37 +273,13 @@ static bool is_input_record(enum topic topic, enum record_type type)
 	       type == RECORD_MIGRATION_CHECK;
 }
 
-static const char *const codec_codes[] = {
-	[CODEC_TOO_LARGE] = "TOO_LARGE",	  [CODEC_NO_FRAME] = "NO_FRAME",
-	[CODEC_CONFLUENT] = "NO_SCHEMA_REGISTRY", [CODEC_UNKNOWN_SCHEMA] = "UNKNOWN_SCHEMA",
-	[CODEC_MALFORMED] = "MALFORMED",
-};
-
-/* Positive: not readable; *ret_code and *ret_error say why. */
-static int read_record(struct shard *shard, const struct message *message,
-		       struct record *ret_record, const char **ret_code, const char **ret_error)
-{
-	if (!message->value) {
-		*ret_code = "TOMBSTONE";
-		*ret_error = "a message without a value asks for nothing in this topic";
-		return 1;
-	}
-	int r = codec_decode(shard->world.codec, message->value, message->value_len, &shard->arena,
-			     ret_record);
-	if (r != 0) {
-		*ret_code = codec_codes[r];
-		*ret_error = codec_error(shard->world.codec);
-	}
-	return r;
-}
-
 static enum taken take_input(struct shard *shard, const struct message *message, int64_t now_us)
 {
 	struct record event;
 	const char *code, *error;
 
 	arena_reset(&shard->arena);
-	if (read_record(shard, message, &event, &code, &error) != 0) {
+	if (shard_read_record(shard, message, &event, &code, &error) != 0) {
 		add_dead_letter(shard, message, code, error, now_us);
 		return TAKEN;
 	}
@@ -353,23 +329,8 @@ static void resume_inputs(struct shard *shard)
 
 static void hold(struct shard *shard, const struct message *message)
 {
-	struct held_inputs *held = &shard->held;
-	if (held->count == held->size) {
-		size_t size = held->size ? held->size * 2 : 16;
-		struct held_input *items = memory_alloc(size * sizeof(*items));
-		for (size_t i = 0; i < held->count; i++)
-			items[i] = held->items[(held->first + i) % held->size];
-		free(held->items);
-		*held = (struct held_inputs){ .items = items, .size = size, .count = held->count };
-	}
-	held->items[(held->first + held->count++) % held->size] = (struct held_input){
-		.message = parcel_new(message->topic, message->partition, message->key,
-				      message->key_len, message->value, message->value_len,
-				      message->headers, message->n_headers),
-		.offset = message->offset,
-		.timestamp_us = message->timestamp_us,
-	};
-	if (held->count >= shard->config.hold)
+	held_inputs_add(&shard->held, message);
+	if (shard->held.count >= shard->config.hold)
 		shard_pause_inputs(shard);
 }
 
@@ -395,24 +356,10 @@ void shard_go_on(struct shard *shard, int64_t now_us)
 	while (shard->phase == SHARD_OWNING && held->count > 0 &&
 	       in_flight_count(&shard->flight) < shard->config.window && !shard->knowing.wanted &&
 	       !shard->knowing.asked && !shard->knowing.waiting) {
-		struct held_input *item = &held->items[held->first];
-		struct message message = {
-			.topic = item->message->topic,
-			.partition = item->message->partition,
-			.offset = item->offset,
-			.timestamp_us = item->timestamp_us,
-			.key = item->message->key,
-			.key_len = item->message->key_len,
-			.value = item->message->value,
-			.value_len = item->message->value_len,
-			.headers = item->message->headers,
-			.n_headers = item->message->n_headers,
-		};
+		struct message message = held_inputs_at(held, 0);
 		if (take_input(shard, &message, now_us) == HELD_BACK)
 			break;
-		free(item->message);
-		held->first = (held->first + 1) % held->size;
-		held->count--;
+		held_inputs_drop_first(held);
 	}
 	if (shard->phase == SHARD_OWNING && held->count == 0 &&
 	    in_flight_count(&shard->flight) <= shard->config.window / 2)
@@ -428,7 +375,7 @@ static void fold_foreign(struct shard *shard, const struct message *message, int
 	const char *code, *error;
 	struct change *change = NULL;
 
-	if (read_record(shard, message, &record, &code, &error) != 0) {
+	if (shard_read_record(shard, message, &record, &code, &error) != 0) {
 		shard_stop(shard, now_us,
 			   "offset %" PRId64 " of decisions counts but cannot be read: %s",
 			   message->offset, error);
@@ -475,49 +422,6 @@ static void on_decisions(struct shard *shard, const struct message *message, int
 	}
 }
 
-static void on_fleet(struct shard *shard, const struct message *message, int64_t now_us)
-{
-	struct record record;
-	const char *code, *error = NULL;
-	bool inventory = message->topic == TOPIC_INVENTORY;
-
-	if (inventory)
-		shard->inventory_next = message->offset + 1;
-	else
-		shard->hosts_next = message->offset + 1;
-
-	if (!message->value) {
-		char *key = arena_strndup(&shard->arena, message->key ? message->key : "",
-					  message->key_len);
-		if (inventory)
-			shard_remove_gpu(shard->state, key);
-		else
-			shard_remove_host(shard->state, key);
-		return;
-	}
-	if (read_record(shard, message, &record, &code, &error) != 0) {
-		shard_dead_letter_followed(shard, message, code, error, now_us);
-		return;
-	}
-	if (record.type != (inventory ? RECORD_GPU_DISCOVERED : RECORD_HOST_SEEN)) {
-		shard_dead_letter_followed(shard, message, "WRONG_TOPIC",
-					   "this record does not belong into this topic", now_us);
-		return;
-	}
-	if (partition_of_pool(record_pool_id(&record), shard->config.n_partitions) !=
-	    shard->config.partition) {
-		shard_dead_letter_followed(shard, message, "WRONG_PARTITION",
-					   "the partition is not murmur2(pool_id) mod partitions",
-					   now_us);
-		return;
-	}
-	int r = inventory ? shard_fold_gpu(shard->state, &record.gpu_discovered, &error)
-			  : shard_fold_host(shard->state, &record.host_seen, message->timestamp_us,
-					    &error);
-	if (r != 0)
-		shard_dead_letter_followed(shard, message, "INVALID", error, now_us);
-}
-
 void shard_on_followed(struct shard *shard, const struct message *message, int64_t now_us)
 {
 	if (!shard->state)
@@ -526,7 +430,7 @@ void shard_on_followed(struct shard *shard, const struct message *message, int64
 	if (message->topic == TOPIC_DECISIONS)
 		on_decisions(shard, message, now_us);
 	else
-		on_fleet(shard, message, now_us);
+		shard_on_fleet(shard, message, now_us);
 	if (shard->phase == SHARD_CATCHING_UP || shard->knowing.waiting)
 		shard_check_caught_up(shard, now_us);
 }

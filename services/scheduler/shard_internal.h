@@ -1,12 +1,13 @@
 /*
- * What the files of a shard share: shard.c (the pipeline), takeover.c (phases), answering.c (what goes
- * to the outside) and checkpoint.c (rows to Redis). Nobody else includes this.
+ * What the files of a shard share: shard.c (the pipeline), takeover.c and handover.c (phases),
+ * reading.c (what comes in), answering.c (what goes out) and checkpoint.c (rows to Redis). Nobody else includes this.
  */
 #pragma once
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "follow/follow.h"
+#include "scheduler/held_inputs.h"
 #include "scheduler/in_flight.h"
 #include "scheduler/shard.h"
 
@@ -29,18 +30,6 @@ static inline int64_t input_applied(struct input_positions positions, enum topic
 {
 	return topic == TOPIC_REQUESTS ? positions.requests : positions.attachments;
 }
-
-/* Inputs that were taken from the bus and cannot be decided yet, oldest first. */
-struct held_inputs {
-	struct held_input {
-		struct parcel *message; /* owned */
-		int64_t offset;
-		int64_t timestamp_us;
-	} * items; /* owned ring of `size` */
-	size_t size;
-	size_t first;
-	size_t count;
-};
 
 /* Rows that were settled and not yet submitted. */
 struct row_batch {
@@ -112,6 +101,8 @@ struct shard {
 };
 
 /* ---- takeover.c ---- */
+void shard_begin_takeover(struct shard *shard, int64_t now_us);
+void shard_send_marker(struct shard *shard, int64_t now_us);
 void shard_enter(struct shard *shard, enum shard_phase phase, int64_t now_us);
 void shard_stop(struct shard *shard, int64_t now_us, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Seen a marker newer than the own one. */
@@ -130,6 +121,16 @@ void shard_ask_ends(struct shard *shard);
 /* Takes up what was held back, as far as it goes. */
 void shard_go_on(struct shard *shard, int64_t now_us);
 void shard_pause_inputs(struct shard *shard);
+
+/* ---- reading.c ---- */
+/* Positive: not readable; *ret_code and *ret_error say why. Uses the shard's arena. */
+int shard_read_record(struct shard *shard, const struct message *message, struct record *ret_record,
+		      const char **ret_code, const char **ret_error) MUST_CHECK;
+void shard_on_fleet(struct shard *shard, const struct message *message, int64_t now_us);
+
+/* ---- handover.c ---- */
+/* Everything that is known of the shard is dropped. Its inputs are read again by whoever is next. */
+void shard_forget(struct shard *shard);
 
 /* ---- answering.c: what leaves the shard, besides decisions ---- */
 /* Sends what entry `number` has for the outside, if there is room. */

@@ -55,40 +55,12 @@ struct shard *shard_new(const struct shard_config *config, const struct shard_wo
 	return shard;
 }
 
-static void drop_held(struct shard *shard)
-{
-	struct held_inputs *held = &shard->held;
-	for (; held->count > 0; held->count--) {
-		free(held->items[held->first].message);
-		held->first = (held->first + 1) % held->size;
-	}
-}
-
-/* Everything that is known of the shard. Its inputs are read again by whoever is next. */
-static void forget(struct shard *shard)
-{
-	if (shard->state) {
-		shard->world.io.unfollow(shard->world.io.context, shard->config.partition);
-		shard->world.io.close_checkpoint(shard->world.io.context, shard->config.partition);
-	}
-	in_flight_drop_all(&shard->flight);
-	drop_held(shard);
-	row_batch_clear(&shard->rows);
-	shard_state_free(steal(&shard->state));
-	shard->own_epoch = -1;
-	shard->knowing.wanted = shard->knowing.asked = shard->knowing.waiting = false;
-	shard->knowing.token++;
-	shard->marker_unsent = false;
-	shard->rewrite_needed = shard->rewriting = false;
-}
-
 void shard_free(struct shard *shard)
 {
 	if (!shard)
 		return;
 	in_flight_deinit(&shard->flight);
-	drop_held(shard);
-	free(shard->held.items);
+	held_inputs_deinit(&shard->held);
 	row_batch_deinit(&shard->rows);
 	shard_state_free(shard->state);
 	arena_deinit(&shard->arena);
@@ -107,7 +79,7 @@ void shard_stop(struct shard *shard, int64_t now_us, const char *format, ...)
 
 	log_error("shard=%d STOPPED, an operator is needed: %s", shard->config.partition, reason);
 	shard_pause_inputs(shard);
-	forget(shard);
+	shard_forget(shard);
 	free(shard->stopped_because);
 	shard->stopped_because = memory_strdup(reason);
 	shard_enter(shard, SHARD_STOPPED, now_us);
@@ -121,7 +93,7 @@ static void new_state(struct shard *shard)
 	shard->state = shard_state_new(&shard->config.options, shard->world.catalog);
 }
 
-static void begin_takeover(struct shard *shard, int64_t now_us)
+void shard_begin_takeover(struct shard *shard, int64_t now_us)
 {
 	shard->takeovers++;
 	shard->inputs_paused = false;
@@ -143,7 +115,7 @@ void shard_on_checkpoint_begin(struct shard *shard)
 
 /* ---- 2: the marker ---------------------------------------------------------------------------- */
 
-static void send_marker(struct shard *shard, int64_t now_us)
+void shard_send_marker(struct shard *shard, int64_t now_us)
 {
 	shard->world.io.nonce(shard->world.io.context, shard->nonce);
 	struct record marker = {
@@ -230,7 +202,7 @@ void shard_on_checkpoint_loaded(struct shard *shard, const struct store_meta *me
 	shard->world.io.follow_fleet(shard->world.io.context, shard->config.partition);
 	shard_ask_ends(shard);
 	shard_enter(shard, SHARD_CATCHING_UP, now_us);
-	send_marker(shard, now_us);
+	shard_send_marker(shard, now_us);
 }
 
 /* ---- 3: up to the own marker ------------------------------------------------------------------- */
@@ -355,169 +327,4 @@ void shard_on_follow_failed(struct shard *shard, enum topic topic, int64_t now_u
 			   shard->log.next, reason);
 	else
 		shard_stop(shard, now_us, "%s cannot be read: %s", topic_name(topic), reason);
-}
-
-/* ---- given and taken by the group -------------------------------------------------------------- */
-
-void shard_assign(struct shard *shard, int64_t now_us)
-{
-	shard->ours = true;
-	for (size_t input = 0; input < INPUTS; input++)
-		shard->taken[input] = shard->knowing.known[input] = -1;
-
-	switch (shard->phase) {
-	case SHARD_DRAINING:
-	case SHARD_RESTING:
-		/* Nobody else has started an epoch since: ours goes on. */
-		shard_enter(shard, SHARD_OWNING, now_us);
-		shard->inputs_paused = false;
-		shard_go_on(shard, now_us);
-		break;
-	case SHARD_IDLE:
-	case SHARD_DEPOSED:
-		begin_takeover(shard, now_us);
-		break;
-	default: /* STOPPED stays so; a takeover under way goes on */
-		shard->inputs_paused = false;
-		shard_pause_inputs(shard);
-		break;
-	}
-}
-
-/* A takeover that is under way is broken off: there is nothing to hand over yet. */
-void shard_revoke(struct shard *shard, int64_t now_us)
-{
-	drop_held(shard);
-	shard->knowing.wanted = false;
-	if (shard->phase == SHARD_OWNING) {
-		shard_enter(shard, SHARD_DRAINING, now_us);
-		shard_check_drained(shard, now_us);
-		return;
-	}
-	shard->ours = false;
-	if (shard->phase != SHARD_STOPPED && shard->phase != SHARD_RESTING) {
-		forget(shard);
-		shard_enter(shard, SHARD_IDLE, now_us);
-	}
-	shard->world.io.drained(shard->world.io.context, shard->config.partition);
-}
-
-void shard_check_drained(struct shard *shard, int64_t now_us)
-{
-	if (shard->phase != SHARD_DRAINING || in_flight_count(&shard->flight) > 0)
-		return;
-	shard->ours = false;
-	shard_enter(shard, SHARD_RESTING, now_us);
-	shard->world.io.drained(shard->world.io.context, shard->config.partition);
-}
-
-/* The oldest input of each topic that was taken and not finished is to be delivered again. */
-static void rewind_inputs(struct shard *shard)
-{
-	int64_t first[INPUTS] = { -1, -1 };
-
-	for (size_t i = shard->held.count; i-- > 0;) {
-		const struct held_input *item =
-			&shard->held.items[(shard->held.first + i) % shard->held.size];
-		first[input_index(item->message->topic)] = item->offset;
-	}
-	for (uint64_t number = shard->flight.tail; number-- > shard->flight.head;) {
-		const struct in_flight *entry = in_flight_at(&shard->flight, number);
-		first[input_index(entry->input)] = entry->input_offset;
-	}
-	for (size_t input = 0; input < INPUTS; input++)
-		if (first[input] >= 0)
-			shard->world.io.seek_input(shard->world.io.context, input_topic(input),
-						   shard->config.partition, first[input]);
-}
-
-void shard_deposed(struct shard *shard, int64_t now_us)
-{
-	shard_give_up(shard, shard->ours && shard->phase != SHARD_DRAINING, now_us);
-}
-
-void shard_give_up(struct shard *shard, bool still_ours, int64_t now_us)
-{
-	bool draining = shard->phase == SHARD_DRAINING;
-
-	if (shard->phase == SHARD_STOPPED || shard->phase == SHARD_IDLE)
-		return;
-	still_ours = still_ours && shard->ours;
-	if (still_ours) {
-		shard_pause_inputs(shard);
-		rewind_inputs(shard);
-	}
-	forget(shard);
-	shard->ours = still_ours;
-	shard_enter(shard, still_ours ? SHARD_DEPOSED : SHARD_IDLE, now_us);
-	if (draining)
-		shard->world.io.drained(shard->world.io.context, shard->config.partition);
-}
-
-/* ---- turns and time ----------------------------------------------------------------------------- */
-
-void shard_flush(struct shard *shard)
-{
-	if (shard->knowing.wanted && !shard->knowing.asked && !shard->knowing.waiting)
-		shard_ask_ends(shard);
-	if (!shard->state || shard->phase == SHARD_LOADING)
-		return;
-	shard_submit_rows(shard);
-	shard_rewrite_step(shard);
-}
-
-/* What could not be sent for want of room. */
-static void send_again(struct shard *shard, int64_t now_us)
-{
-	if (shard->marker_unsent)
-		send_marker(shard, now_us);
-	for (uint64_t number = shard->flight.head; number != shard->flight.tail; number++) {
-		const struct in_flight *entry = in_flight_at(&shard->flight, number);
-		if (entry->stage == STAGE_ANSWER)
-			shard_send(shard, number);
-	}
-}
-
-void shard_tick(struct shard *shard, int64_t now_us)
-{
-	int64_t age_us = now_us - shard->phase_since_us;
-
-	if (shard->phase == SHARD_DEPOSED && age_us >= shard->config.back_off_us)
-		begin_takeover(shard, now_us);
-	if (shard->phase == SHARD_RESTING && age_us >= shard->config.rest_us) {
-		forget(shard);
-		shard_enter(shard, SHARD_IDLE, now_us);
-	}
-	if (!shard->state)
-		return;
-	if (shard->knowing.failed) {
-		shard->knowing.failed = false;
-		shard_ask_ends(shard);
-	}
-	send_again(shard, now_us);
-	shard_go_on(shard, now_us);
-	shard_flush(shard);
-}
-
-/* ---- asking --------------------------------------------------------------------------------------- */
-
-struct shard_figures shard_figures(const struct shard *shard)
-{
-	struct shard_figures figures = shard->figures;
-	figures.phase = shard->phase;
-	figures.epoch = shard->own_epoch;
-	figures.in_flight = in_flight_count(&shard->flight);
-	if (shard->state)
-		figures.counts = shard_counts(shard->state);
-	return figures;
-}
-
-const char *shard_stopped_because(const struct shard *shard)
-{
-	return shard->phase == SHARD_STOPPED ? shard->stopped_because : NULL;
-}
-
-const struct shard_state *shard_state_of(const struct shard *shard)
-{
-	return shard->state;
 }

@@ -1,0 +1,69 @@
+/*
+ * What the files of the scheduler share: scheduler.c (life, group, producer, time) and shard_wiring.c
+ * (struct shard_io in terms of bus and store). Nobody else includes this.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bus/group.h"
+#include "bus/offsets.h"
+#include "bus/producer.h"
+#include "bus/reader.h"
+#include "scheduler/catalog_feed.h"
+#include "scheduler/scheduler.h"
+#include "scheduler/shard.h"
+#include "service/health.h"
+#include "store/store.h"
+
+struct checkpoint_load {
+	struct scheduler *scheduler;
+	int32_t partition;
+};
+
+struct scheduler {
+	struct loop *loop;
+	const struct scheduler_options *options;
+	int32_t n_partitions;
+
+	struct codec *codec;
+	struct catalog_feed *feed;
+	struct bus_producer *producer;
+	struct bus_group *group;
+	struct bus_reader *reader;
+	struct bus_offsets *offsets;
+	struct store *store;
+	struct shard **shards;
+	struct checkpoint_load *loads; /* one per shard, for the store's callbacks */
+	struct loop_timer *tick;
+	struct health *health;
+
+	char format[64];
+	size_t draining; /* shards that have not yet handed over */
+	bool revoking;
+	bool refused; /* a record was: the producer is to be given up */
+	bool leaving;
+	int64_t farewell_until_us;
+};
+
+/* Delivery tokens of the bus: the partition in the upper 16 bits, the shard's own token below. */
+static inline void *token_pack(int32_t partition, uint64_t token)
+{
+	return (void *)(uintptr_t)((uint64_t)partition << 48 | token);
+}
+
+static inline struct shard *token_unpack(struct scheduler *scheduler, void *packed,
+					 uint64_t *ret_token)
+{
+	*ret_token = (uint64_t)(uintptr_t)packed & ((UINT64_C(1) << 48) - 1);
+	return scheduler->shards[(uint64_t)(uintptr_t)packed >> 48];
+}
+
+/* ---- shard_wiring.c ---- */
+struct shard_io shard_wiring(struct scheduler *scheduler);
+
+/* ---- scheduler.c ---- */
+/* One more shard has handed over what it could; after the last the group may go on. */
+void scheduler_on_drained(struct scheduler *scheduler);
