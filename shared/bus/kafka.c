@@ -25,8 +25,6 @@ static const struct kafka_property defaults[] = {
 	{ "reconnect.backoff.ms", "50" },
 	{ "reconnect.backoff.max.ms", "2000" },
 	{ "allow.auto.create.topics", "false" },
-	/* One property list serves producers and consumers: no warning that each ignores the other's. */
-	{ "log.configuration.warnings", "false" },
 };
 
 static void conf_set(rd_kafka_conf_t *conf, const char *name, const char *value)
@@ -59,6 +57,10 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 	int64_t now_us = clock_monotonic_us();
 	long long until_us, suppressed;
 
+	/* One property list serves producers and consumers; that each ignores the other's, and that
+	 * what we rely on is called experimental, is no news to people. */
+	if (!strcmp(facility, "CONFWARN"))
+		ours = LOG_LEVEL_DEBUG;
 	/* That connections go and come is no error of ours: the clients try again for ever. */
 	if (!client || !is_about_connections(facility)) {
 		log_write(ours, "kafka: %s: %s", facility, text);
