@@ -237,12 +237,18 @@ static int refuse_frame(struct codec *codec, const unsigned char *bytes, size_t 
 	return CODEC_NO_FRAME;
 }
 
-static int find_version(struct codec *codec, const unsigned char *bytes,
-			struct version **ret_version)
+static uint64_t frame_fingerprint(const unsigned char *bytes)
 {
 	uint64_t fingerprint = 0;
 	for (int i = 0; i < 8; i++)
 		fingerprint |= (uint64_t)bytes[2 + i] << (8 * i);
+	return fingerprint;
+}
+
+static int find_version(struct codec *codec, const unsigned char *bytes,
+			struct version **ret_version)
+{
+	uint64_t fingerprint = frame_fingerprint(bytes);
 	for (size_t i = 0; i < codec->n_versions; i++) {
 		if (codec->fingerprints[i] == fingerprint) {
 			*ret_version = &codec->versions[i];
@@ -301,4 +307,19 @@ int codec_decode(struct codec *codec, const void *data, size_t len, struct arena
 		return r;
 	return decode_body(codec, version, bytes + FRAME_BYTES, len - FRAME_BYTES, arena,
 			   ret_record);
+}
+
+int codec_peek_type(const void *data, size_t len, enum record_type *ret_type)
+{
+	const unsigned char *bytes = data;
+
+	if (len < FRAME_BYTES || bytes[0] != 0xc3 || bytes[1] != 0x01)
+		return CODEC_NO_FRAME;
+	uint64_t fingerprint = frame_fingerprint(bytes);
+	for (size_t i = 0; i < schemas_embedded.n_versions; i++) {
+		const struct schema_version *version = &schemas_embedded.versions[i];
+		if (version->fingerprint == fingerprint)
+			return record_type_by_name(version->record, ret_type);
+	}
+	return CODEC_UNKNOWN_SCHEMA;
 }
