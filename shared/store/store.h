@@ -4,8 +4,8 @@
  * for it: every call here returns at once, with Redis up, slow or gone. What rows mean is the owner's.
  *
  * One store per process and loop, one connection, any number of shards. All calls and all callbacks
- * are on the loop's thread; callbacks may call back into the store (but not store_close()). Arguments
- * are copied.
+ * are on the loop's thread; callbacks may call back into the store (but not store_free(), and on_begin
+ * and on_row of a load nothing). Arguments are copied.
  *
  * Life of a shard:
  *
@@ -46,11 +46,10 @@
  */
 #pragma once
 
-#include <uv.h>
-
 #include "base/cleanup.h"
 #include "store/meta.h"
 
+struct loop;
 struct store;
 
 enum store_outcome {
@@ -93,14 +92,14 @@ struct store_callbacks {
 	void (*on_stored)(void *context, int32_t shard, const struct store_meta *meta);
 };
 
-/* Negative: the URL is not one, or asks for TLS that is not built in; `ret_error` (heap, the caller's,
- * optional) says why without the password. Does not wait for a connection. */
-int store_new(uv_loop_t *loop, const struct store_config *config,
+/* Does not wait for a connection. Positive: the URL is not one, or asks for TLS that is not built in;
+ * `ret_error` (heap, the caller's) says why without the password. */
+int store_new(struct loop *loop, const struct store_config *config,
 	      const struct store_callbacks *callbacks, struct store **ret_store,
 	      char **ret_error) MUST_CHECK;
-/* Drops everything that waits. No callback is called any more, but for on_closed (optional), once the
- * last handle is closed and the store is freed. */
-void store_close(struct store *store, void (*on_closed)(void *context), void *context);
+/* Drops everything that waits; no callback is called any more. Before the loop is freed. */
+void store_free(struct store *store);
+DEFINE_CLEANUP(struct store *, store_free);
 
 /* The shard must not be open. */
 void store_open_shard(struct store *store, int32_t shard);
@@ -181,5 +180,5 @@ void store_progress(const struct store *store, int32_t shard, struct store_progr
 void store_counts(const struct store *store, struct store_counts *ret_counts);
 /* "up: redis://host:6379/0" or "down since 2026-01-02T03:04:05Z: Connection refused"; valid until the
  * next call into the store. */
-const char *store_status(const struct store *store);
+const char *store_status(struct store *store);
 bool store_is_up(const struct store *store);
