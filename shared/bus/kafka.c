@@ -19,12 +19,9 @@
 /* Our defaults, over which people may set theirs. Small messages and short round trips: nothing waits
  * to be batched; a lost connection is tried again soon. */
 static const struct kafka_property defaults[] = {
-	{ "bootstrap.servers", "localhost:9092" },
-	{ "socket.nagle.disable", "true" },
-	{ "socket.keepalive.enable", "true" },
-	{ "reconnect.backoff.ms", "50" },
-	{ "reconnect.backoff.max.ms", "2000" },
-	{ "allow.auto.create.topics", "false" },
+	{ "bootstrap.servers", "localhost:9092" }, { "socket.nagle.disable", "true" },
+	{ "socket.keepalive.enable", "true" },	   { "reconnect.backoff.ms", "50" },
+	{ "reconnect.backoff.max.ms", "2000" },	   { "allow.auto.create.topics", "false" },
 };
 
 static void conf_set(rd_kafka_conf_t *conf, const char *name, const char *value)
@@ -57,9 +54,9 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 	int64_t now_us = clock_monotonic_us();
 	long long until_us, suppressed;
 
-	/* One property list serves producers and consumers; that each ignores the other's, and that
-	 * what we rely on is called experimental, is no news to people. */
-	if (!strcmp(facility, "CONFWARN"))
+	/* No news to people: that producers ignore the consumers' properties of the common list, that
+	 * something we rely on is called experimental, that the mock broker speaks an old protocol. */
+	if (!strcmp(facility, "CONFWARN") || !strcmp(facility, "AUTOCREATE"))
 		ours = LOG_LEVEL_DEBUG;
 	/* That connections go and come is no error of ours: the clients try again for ever. */
 	if (!client || !is_about_connections(facility)) {

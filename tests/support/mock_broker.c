@@ -81,6 +81,7 @@ int main(int argc, char **argv)
 	pid_t parent = getppid();
 	char error[256];
 	sigset_t blocked;
+	rd_kafka_conf_t *conf;
 	rd_kafka_t *rk;
 
 	while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -113,7 +114,9 @@ int main(int argc, char **argv)
 		if (getppid() != parent)
 			return 0; /* it went away before we could ask to be told */
 	}
-	rk = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), error, sizeof(error));
+	conf = rd_kafka_conf_new();
+	rd_kafka_conf_set_log_cb(conf, NULL); /* the client itself is never used */
+	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
 	if (!rk) {
 		fprintf(stderr, "gpubus-mock-broker: %s\n", error);
 		return 1;
