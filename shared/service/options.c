@@ -68,8 +68,6 @@ static void table_init(struct table *table, const struct program *program,
 	table->specs = memory_zeroed(table->n, sizeof(struct option_spec *));
 	table->longs = memory_zeroed(table->n + 1, sizeof(*table->longs));
 	table->shorts = memory_zeroed(2 * table->n + 2, 1);
-	/* Stops at the first operand: what comes behind it belongs to a subcommand. */
-	table->shorts[len++] = '+';
 	for (size_t i = 0; i < program->n_options; i++)
 		table->specs[i] = &program->options[i];
 	table->specs[program->n_options] = log_level;

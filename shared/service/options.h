@@ -40,7 +40,8 @@ enum {
 	OPTIONS_HELP = 1,  /* --help or --version was printed: exit 0 */
 	OPTIONS_WRONG = 2, /* the mistake was printed on stderr: exit 2 */
 };
-/* Calls log_init() too. `ret_operands`: index of the first operand in argv. */
+/* Calls log_init() too. Options may stand before, between and behind operands; argv is reordered, and
+ * `ret_operands` is the index of the first operand in it. */
 int options_parse(const struct program *program, int argc, char **argv,
 		  int *ret_operands) MUST_CHECK;
 void options_print_version(const char *name);
