@@ -10,7 +10,8 @@
 
 struct libpci {
 	struct pci_access *access; /* owned */
-	char *bus_dir;		   /* owned; libpci copies it, kept for messages */
+	char *bus_dir;		   /* owned */
+	bool names; /* a list was asked for: without it libpci would load one by itself */
 };
 
 /*
@@ -73,6 +74,7 @@ void libpci_close(struct libpci *libpci)
 
 int libpci_load_names(struct libpci *libpci, const char *path)
 {
+	libpci->names = true;
 	if (path)
 		pci_set_name_list_path(libpci->access, memory_strdup(path), 1);
 	if (setjmp(recovery))
@@ -89,7 +91,7 @@ int libpci_load_names(struct libpci *libpci, const char *path)
 static void look_up(struct libpci *libpci, int what, int first, int second, char *to, size_t size)
 {
 	char name[1024];
-	if (setjmp(recovery))
+	if (!libpci->names || setjmp(recovery))
 		return;
 	char *found =
 		pci_lookup_name(libpci->access, name, sizeof(name),

@@ -29,8 +29,8 @@ struct libpci_wanted {
 	bool ids, class, subsystem, numa_node;
 };
 
-/* Fills the ids, class, subsystem and NUMA node that are wanted, and the names for them. Positive: the
- * device went away or its files changed under us. */
+/* Fills the ids, class, subsystem and NUMA node that are wanted, and the names for them if
+ * libpci_load_names was called. Positive: the device went away or its files changed under us. */
 int libpci_fill(struct libpci *libpci, const struct libpci_wanted *wanted,
 		struct pci_device *device) MUST_CHECK;
 

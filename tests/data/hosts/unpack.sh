@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# unpack.sh DIR: the recorded hosts as DIR/HOST/sys and DIR/HOST/proc, whatever the archives call them.
+# unpack.sh DIR [HOST...]: the recorded hosts (all of them, or these) as DIR/HOST/sys and DIR/HOST/proc,
+# whatever the archives call them.
 # Does nothing for a host that is there already.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 mkdir -p "$1"
 to=$(realpath "$1")
+shift
+[ $# -gt 0 ] || set -- $(cd "$here" && printf '%s\n' *.tar.gz | sed 's/[.]tar[.]gz$//')
 
-for archive in "$here"/*.tar.gz; do
-	host=$(basename "$archive" .tar.gz)
+for host; do
+	archive=$here/$host.tar.gz
 	[ ! -d "$to/$host" ] || continue
 	new=$(mktemp -d "$to/.$host.XXXXXX")
 	case $host in
