@@ -9,7 +9,7 @@ dev_up() { # [--hosts N] [--schedulers N]
 	local hosts=2 schedulers=1
 	while [ $# -gt 0 ]; do
 		case "$1 ${2:-}" in
-		--hosts\ [0-9]*) hosts=$2 ;;
+		--hosts\ [1-9]*) hosts=$2 ;;
 		--schedulers\ [0-9]*) schedulers=$2 ;;
 		*) echo "usage: ./dev up [--hosts N] [--schedulers N]" >&2 && return 2 ;;
 		esac
@@ -35,7 +35,7 @@ dev_up() { # [--hosts N] [--schedulers N]
 		Logs and pid files are in build/up. To talk to it:
 		  set -a; . build/up/env; set +a; PATH=$bin:\$PATH
 		  gpubus get gpus
-		  gpubus request --pool 1 --vm vm-1 --gpu '2 x GP104GL [Tesla P4]' --wait
+		  gpubus request --pool 1 --vm vm-1 --gpu 'GP104GL [Tesla P4]=2' --wait
 	END
 }
 
@@ -74,7 +74,9 @@ up_inventory() { # HOSTS
 	if [ "$(cat "$up/hosts.count" 2>/dev/null)" != "$1" ]; then
 		process_stop "$up" inventory
 		rm -rf "$up/hosts"
-		"$bin/gpubus-hostgen" --hosts "$1" --output "$up/hosts" >/dev/null
+		# The demo's hosts, without the display that no VM can have.
+		sed "/boot-vga/d; s/count=2 pool/count=$1 pool/" tests/support/dev/demo.hosts |
+			"$bin/hostgen" "$up/hosts"
 		echo "$1" >"$up/hosts.count"
 	fi
 	process_running "$up" inventory || process_start "$up" inventory \

@@ -1,0 +1,85 @@
+# Sourced by ./dev.
+. tests/support/dev/services.sh
+
+demo=$build/demo
+
+# The real services on a broker in memory and a private Redis; the story itself is in demo_story.py.
+dev_demo() { # [--stay]
+	local stay=
+	case "${1:-} $#" in
+	" 0") ;;
+	"--stay 1") stay=1 ;;
+	*) echo "usage: ./dev demo [--stay]" >&2 && return 2 ;;
+	esac
+	phase "setting up"
+	setup demo
+	build_programs gpubus-mock-broker
+	demo_start
+	python3 tests/support/dev/demo_story.py "$gpubus" "$demo"
+	phase "done; the result is in build/demo/summary.json"
+	[ -z "$stay" ] || demo_stay
+}
+
+demo_start() {
+	phase "starting a broker, Redis and the services"
+	exec 9>"$build/demo.lock"
+	if ! flock --nonblock 9; then
+		echo "a demo is running in this checkout already" >&2
+		return 1
+	fi
+	rm -rf "$demo"
+	mkdir -p "$demo"
+	export PROCESS_DIES_WITH_PARENT=1 # nothing outlives the demo, however it ends
+	trap demo_stop EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	demo_start_services 9>&-
+	unset PROCESS_DIES_WITH_PARENT
+}
+
+demo_start_services() {
+	process_start "$demo" broker "$bin/gpubus-mock-broker" --address-file "$demo/broker.address"
+	redis_start "$demo"
+	wait_or_tell 20 "$demo" broker "the broker's start" test -s "$demo/broker.address"
+	export GPUBUS_KAFKA_BOOTSTRAP_SERVERS GPUBUS_REDIS_URL
+	GPUBUS_KAFKA_BOOTSTRAP_SERVERS=$(<"$demo/broker.address") GPUBUS_REDIS_URL=$(<"$demo/redis.url")
+	cat >"$demo/env" <<-END
+		KAFKA_BOOTSTRAP=$GPUBUS_KAFKA_BOOTSTRAP_SERVERS
+		REDIS_URL=$GPUBUS_REDIS_URL
+		GPUBUS_KAFKA_BOOTSTRAP_SERVERS=$GPUBUS_KAFKA_BOOTSTRAP_SERVERS
+		GPUBUS_REDIS_URL=$GPUBUS_REDIS_URL
+	END
+	process_start "$demo" scheduler "$bin/gpubus-scheduler" --name demo --broker-is-mock
+	"$bin/hostgen" "$demo/hosts" tests/support/dev/demo.hosts
+	tests/data/hosts/unpack.sh "$demo/hosts"
+	process_start "$demo" inventory "$bin/gpubus-inventory" --pool 1 --hosts-dir "$demo/hosts" \
+		--state-dir "$demo/state"
+}
+
+demo_stop() {
+	local status=$? name
+	trap - EXIT
+	for name in inventory scheduler broker; do
+		[ $status -eq 0 ] || ! [ -s "$demo/$name.log" ] || {
+			echo "--- build/demo/$name.log" && tail -n 10 "$demo/$name.log"
+		} >&2
+		process_stop "$demo" $name 10
+	done
+	redis_stop "$demo"
+	exit $status
+}
+
+demo_stay() {
+	cat <<-END
+
+		It keeps running until Ctrl-C. In another terminal:
+		  set -a; . $demo/env; set +a; PATH=$bin:\$PATH
+		  gpubus get gpus
+		  gpubus request --pool 1 --vm vm-9 --gpu 'GA102GL [A10]=2' --wait
+		  gpubus tail answers
+	END
+	# A child in the foreground would get the signal in our place; wait is interrupted by it.
+	tail -f /dev/null &
+	trap 'kill $! 2>/dev/null; exit 0' INT TERM
+	wait $!
+}
