@@ -102,8 +102,7 @@ static int write_field(const struct field *field, const struct field_plan *plan,
 		return write_present(field, plan, record, &value, ret_field);
 
 	bool absent = is_absent(field, record);
-	r = failed(avro_value_set_branch(&value, absent ? plan->null_branch : plan->value_branch,
-					 &branch));
+	r = failed(avro_value_set_branch(&value, absent ? NULL_BRANCH : VALUE_BRANCH, &branch));
 	if (r || absent)
 		return r;
 	return write_present(field, plan, record, &branch, ret_field);

@@ -61,16 +61,6 @@ static int plan_items(const struct field *field, avro_schema_t schema, const str
 				&plan->item);
 }
 
-static void plan_branches(const struct shape *shape, struct field_plan *plan)
-{
-	for (size_t i = 0; i < shape->n; i++) {
-		if (shape->children[i]->type == SHAPE_NULL)
-			plan->null_branch = (int)i;
-		else
-			plan->value_branch = (int)i;
-	}
-}
-
 int record_plan_read(const struct record_info *info, avro_schema_t schema,
 		     const struct shape *shape, const struct schema_version *defaults,
 		     struct arena *arena, const struct record_plan **ret_plan)
@@ -98,8 +88,6 @@ int record_plan_read(const struct record_info *info, avro_schema_t schema,
 				  field->name);
 			return -EINVAL;
 		}
-		if (field_shape->type == SHAPE_UNION)
-			plan_branches(field_shape, &fields[i]);
 		if (field->type == FIELD_RECORDS) {
 			avro_schema_t field_schema =
 				avro_schema_record_field_get_by_index(schema, fields[i].position);
@@ -118,12 +106,10 @@ int record_plan_read(const struct record_info *info, avro_schema_t schema,
 static bool is_written_as(const struct field *field, const struct shape *shape)
 {
 	if (field->optional) {
-		if (shape->type != SHAPE_UNION || shape->n != 2)
+		if (shape->type != SHAPE_UNION || shape->n != OPTIONAL_BRANCHES ||
+		    shape->children[NULL_BRANCH]->type != SHAPE_NULL)
 			return false;
-		bool null_first = shape->children[0]->type == SHAPE_NULL;
-		if (!null_first && shape->children[1]->type != SHAPE_NULL)
-			return false;
-		shape = shape->children[null_first ? 1 : 0];
+		shape = shape->children[VALUE_BRANCH];
 	}
 	return shape->type != SHAPE_UNION && shape->type != SHAPE_INT &&
 	       is_readable_as(field->type, shape);

@@ -17,7 +17,6 @@ struct record_plan;
 
 struct field_plan {
 	int position;			/* of the field in the schema; -1: the schema has none */
-	int null_branch, value_branch;	/* optional fields, for writing */
 	const struct record_plan *item; /* FIELD_RECORDS */
 	const char *text;		/* FIELD_STRING: stands in for a missing field */
 	int64_t number;			/* numbers and booleans: the same */
@@ -33,6 +32,9 @@ struct record_plan {
 int record_plan_read(const struct record_info *info, avro_schema_t schema,
 		     const struct shape *shape, const struct schema_version *defaults,
 		     struct arena *arena, const struct record_plan **ret_plan) MUST_CHECK;
+
+/* An optional field, as it is written: a union of null and the field's type, in this order. */
+enum { NULL_BRANCH, VALUE_BRANCH, OPTIONAL_BRANCHES };
 
 /* Can the plan be written with? That takes exactly the table's fields and types. Negative: -EINVAL, no;
  * it is logged. */

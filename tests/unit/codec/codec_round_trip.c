@@ -166,6 +166,18 @@ static void the_largest_value_is_the_limit(void **state)
 	}
 }
 
+/* Text that no value can hold is not even copied. */
+static void a_text_beyond_the_limit_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct record record = request();
+	char *id = arena_alloc(&fixture->arena, LIMIT_VALUE_BYTES + 2);
+	memset(id, 'x', LIMIT_VALUE_BYTES + 1);
+	record.vm_requested.vm_id = id;
+	assert_int_equal(codec_encode(fixture->codec, &record, &fixture->bytes), CODEC_TOO_LARGE);
+	assert_string_equal(codec_error(fixture->codec), "VmRequested: vm_id is too long");
+}
+
 static void a_list_beyond_the_limit_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -196,6 +208,7 @@ int main(void)
 		TEST(every_record_comes_back_from_json),
 		TEST(a_refused_record_leaves_the_buffer_as_it_was),
 		TEST(the_largest_value_is_the_limit),
+		TEST(a_text_beyond_the_limit_is_refused),
 		TEST(a_list_beyond_the_limit_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
