@@ -69,9 +69,9 @@ static void done(struct load *load, enum store_load_status status)
 		shard->stored = shard->submitted = meta;
 		shard->has_stored = shard->has_submitted = true;
 	} else {
-		shard_needs_rewrite(shard, reasons[status]);
+		store_shard_needs_rewrite(shard, reasons[status]);
 	}
-	shard_wake(shard->env, 0);
+	store_shard_wake(shard->env, 0);
 	request.on_done(request.context, status, status == STORE_LOADED ? &meta : NULL);
 }
 
@@ -98,7 +98,7 @@ static void scan(struct load *load)
 	command_text(&command, load->cursor);
 	command_text(&command, "COUNT");
 	command_number(&command, SCAN_ROWS);
-	shard_call(shard, CALL_SCAN, &command);
+	store_shard_call(shard, CALL_SCAN, &command);
 }
 
 void load_step(struct load *load)
@@ -109,7 +109,7 @@ void load_step(struct load *load)
 	}
 	/* Nothing is known yet, or all is read: what stands in Redis now decides. */
 	load->shard->known = false;
-	shard_step(load->shard);
+	store_shard_step(load->shard);
 }
 
 void load_on_where(struct load *load, const struct whereabouts *where)
@@ -135,7 +135,7 @@ void load_on_where(struct load *load, const struct whereabouts *where)
 	strcpy(load->cursor, "0");
 	if (load->request.on_begin)
 		load->request.on_begin(load->request.context, &load->where.meta);
-	shard_step(load->shard);
+	store_shard_step(load->shard);
 }
 
 /* Positive: the owner refused a row. */
@@ -166,5 +166,5 @@ void load_on_scan(struct load *load, const redisReply *reply)
 	memcpy(load->cursor, cursor->str, cursor->len + 1);
 	if (strcmp(load->cursor, "0") == 0)
 		load->table++;
-	shard_step(load->shard);
+	store_shard_step(load->shard);
 }

@@ -13,7 +13,7 @@ enum {
 	GROUP_BYTES_MAX = 1024 * 1024, /* one call to Redis: some milliseconds of its time */
 };
 
-struct shard *shard_new(struct shard_env *env, int32_t number)
+struct shard *store_shard_new(struct shard_env *env, int32_t number)
 {
 	struct shard *shard = memory_zeroed(1, sizeof(*shard));
 	shard->env = env;
@@ -22,25 +22,25 @@ struct shard *shard_new(struct shard_env *env, int32_t number)
 	return shard;
 }
 
-void shard_drop_waiting(struct shard *shard)
+void store_shard_drop_waiting(struct shard *shard)
 {
 	queue_clear(&shard->queue);
 	group_free(steal(&shard->inflight));
 }
 
-void shard_free(struct shard *shard)
+void store_shard_free(struct shard *shard)
 {
 	if (!shard)
 		return;
 	if (shard->call)
 		shard->call->shard = NULL;
 	load_free(shard->load);
-	shard_drop_waiting(shard);
+	store_shard_drop_waiting(shard);
 	free(shard->reason);
 	free(shard);
 }
 
-void shard_wake(struct shard_env *env, int64_t delay_ms)
+void store_shard_wake(struct shard_env *env, int64_t delay_ms)
 {
 	int64_t at_us = clock_monotonic_us() + delay_ms * 1000;
 	if (env->wake_at_us && env->wake_at_us <= at_us)
@@ -49,32 +49,33 @@ void shard_wake(struct shard_env *env, int64_t delay_ms)
 	loop_timer_start(env->wake, delay_ms, 0);
 }
 
-void shard_add_missing(struct shard *shard, uint64_t n_records, int64_t since_us)
+void store_shard_add_missing(struct shard *shard, uint64_t n_records, int64_t since_us)
 {
 	shard->missing_records += n_records;
 	if (n_records && (!shard->missing_since_us || since_us < shard->missing_since_us))
 		shard->missing_since_us = since_us;
 }
 
-void shard_needs_rewrite(struct shard *shard, const char *reason)
+void store_shard_needs_rewrite(struct shard *shard, const char *reason)
 {
 	for (const struct group *group = shard->queue.first; group; group = group->next)
-		shard_add_missing(shard, group->n_records, group->since_us);
+		store_shard_add_missing(shard, group->n_records, group->since_us);
 	if (shard->inflight)
-		shard_add_missing(shard, shard->inflight->n_records, shard->inflight->since_us);
+		store_shard_add_missing(shard, shard->inflight->n_records,
+					shard->inflight->since_us);
 	if (!shard->missing_since_us)
 		shard->missing_since_us = clock_monotonic_us();
-	shard_drop_waiting(shard);
+	store_shard_drop_waiting(shard);
 	shard->phase = PHASE_NEEDS_REWRITE;
 	shard->attempt++;
 	shard->told = false;
 	shard->full = false;
 	free(shard->reason);
 	shard->reason = memory_strdup(reason);
-	shard_wake(shard->env, 0);
+	store_shard_wake(shard->env, 0);
 }
 
-void shard_submit(struct shard *shard, const struct store_batch *batch)
+void store_shard_submit(struct shard *shard, const struct store_batch *batch)
 {
 	bool first = !shard->has_submitted;
 	shard->submitted = batch->to;
@@ -84,19 +85,19 @@ void shard_submit(struct shard *shard, const struct store_batch *batch)
 		if (batch->to.epoch <= shard->deposed_epoch)
 			return;
 		shard->known = false;
-		shard_needs_rewrite(shard, "another owner has written it");
+		store_shard_needs_rewrite(shard, "another owner has written it");
 	} else if (first && shard->phase == PHASE_FOLLOW) {
-		shard_needs_rewrite(shard, "it was not loaded from Redis");
+		store_shard_needs_rewrite(shard, "it was not loaded from Redis");
 	}
 
 	int64_t now_us = clock_monotonic_us();
 	if (shard->phase == PHASE_NEEDS_REWRITE) {
-		shard_add_missing(shard, batch->n_records, now_us);
+		store_shard_add_missing(shard, batch->n_records, now_us);
 		return;
 	}
 	queue_add(&shard->queue, batch->rows, batch->n_rows, &batch->to, batch->n_records, now_us);
 	if (!shard->call)
-		shard_wake(shard->env, shard->env->config.linger_ms);
+		store_shard_wake(shard->env, shard->env->config.linger_ms);
 }
 
 /* ---- rewrite -------------------------------------------------------------------------------- */
@@ -110,7 +111,7 @@ static void new_generation(char generation[GENERATION_LEN + 1])
 	snprintf(generation, GENERATION_LEN + 1, "%016" PRIx64, drawn);
 }
 
-int shard_rewrite_begin(struct shard *shard, const struct store_meta *now)
+int store_shard_rewrite_begin(struct shard *shard, const struct store_meta *now)
 {
 	if (shard->phase != PHASE_NEEDS_REWRITE)
 		return STORE_OVER;
@@ -121,11 +122,11 @@ int shard_rewrite_begin(struct shard *shard, const struct store_meta *now)
 	new_generation(shard->generation);
 	shard->submitted = *now;
 	shard->has_submitted = true;
-	shard_wake(shard->env, 0);
+	store_shard_wake(shard->env, 0);
 	return 0;
 }
 
-int shard_rewrite_rows(struct shard *shard, const struct store_row *rows, size_t n_rows)
+int store_shard_rewrite_rows(struct shard *shard, const struct store_row *rows, size_t n_rows)
 {
 	if (shard->phase != PHASE_REWRITE || shard->ended)
 		return STORE_OVER;
@@ -141,25 +142,25 @@ int shard_rewrite_rows(struct shard *shard, const struct store_row *rows, size_t
 		n_rows -= n;
 	}
 	if (!shard->call && shard->env->ready)
-		shard_wake(shard->env, 0);
+		store_shard_wake(shard->env, 0);
 	if (queue->n_rows >= (size_t)SHARD_FULL_GROUPS * queue->group_rows_max ||
 	    queue->bytes >= (size_t)SHARD_FULL_GROUPS * queue->group_bytes_max)
 		shard->full = true;
 	return shard->full ? STORE_FULL : 0;
 }
 
-int shard_rewrite_end(struct shard *shard)
+int store_shard_rewrite_end(struct shard *shard)
 {
 	if (shard->phase != PHASE_REWRITE || shard->ended)
 		return STORE_OVER;
 	shard->ended = true;
-	shard_wake(shard->env, 0);
+	store_shard_wake(shard->env, 0);
 	return 0;
 }
 
 /* ---- what is seen of it --------------------------------------------------------------------- */
 
-size_t shard_waiting_bytes(const struct shard *shard)
+size_t store_shard_waiting_bytes(const struct shard *shard)
 {
 	return shard->queue.bytes + (shard->inflight ? group_bytes(shard->inflight) : 0);
 }
@@ -181,7 +182,7 @@ static enum store_shard_state state_of(const struct shard *shard)
 	return shard->known ? STORE_STATE_FOLLOWING : STORE_STATE_WAITING;
 }
 
-void shard_progress(const struct shard *shard, struct store_progress *ret_progress)
+void store_shard_progress(const struct shard *shard, struct store_progress *ret_progress)
 {
 	struct store_progress progress = {
 		.state = state_of(shard),
@@ -190,7 +191,7 @@ void shard_progress(const struct shard *shard, struct store_progress *ret_progre
 		.has_submitted = shard->has_submitted,
 		.has_stored = shard->has_stored,
 		.behind_records = shard->missing_records,
-		.behind_bytes = shard_waiting_bytes(shard),
+		.behind_bytes = store_shard_waiting_bytes(shard),
 	};
 	int64_t since_us = shard->missing_since_us;
 	/* Groups of a snapshot have no records, unless something was submitted into them. */

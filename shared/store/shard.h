@@ -3,7 +3,7 @@
  * shard_sync.c talks to Redis, load.c reads at the start. See store.h for the contract.
  *
  * At most one call to Redis is under way per shard (`call`). Whatever its answer, or without one, the
- * next step is decided anew in shard_step() from the state here.
+ * next step is decided anew in store_shard_step() from the state here.
  */
 #pragma once
 
@@ -91,30 +91,31 @@ struct shard {
 	int64_t deposed_epoch; /* PHASE_DEPOSED */
 };
 
-struct shard *shard_new(struct shard_env *env, int32_t number);
-void shard_free(struct shard *shard);
-void shard_submit(struct shard *shard, const struct store_batch *batch);
-int shard_rewrite_begin(struct shard *shard, const struct store_meta *now) MUST_CHECK;
-int shard_rewrite_rows(struct shard *shard, const struct store_row *rows, size_t n_rows) MUST_CHECK;
-int shard_rewrite_end(struct shard *shard) MUST_CHECK;
-void shard_progress(const struct shard *shard, struct store_progress *ret_progress);
-size_t shard_waiting_bytes(const struct shard *shard);
+struct shard *store_shard_new(struct shard_env *env, int32_t number);
+void store_shard_free(struct shard *shard);
+void store_shard_submit(struct shard *shard, const struct store_batch *batch);
+int store_shard_rewrite_begin(struct shard *shard, const struct store_meta *now) MUST_CHECK;
+int store_shard_rewrite_rows(struct shard *shard, const struct store_row *rows,
+			     size_t n_rows) MUST_CHECK;
+int store_shard_rewrite_end(struct shard *shard) MUST_CHECK;
+void store_shard_progress(const struct shard *shard, struct store_progress *ret_progress);
+size_t store_shard_waiting_bytes(const struct shard *shard);
 /* The queue is dropped: from now on only a rewrite helps. `reason` is a sentence. */
-void shard_needs_rewrite(struct shard *shard, const char *reason);
-void shard_drop_waiting(struct shard *shard);
-void shard_add_missing(struct shard *shard, uint64_t n_records, int64_t since_us);
+void store_shard_needs_rewrite(struct shard *shard, const char *reason);
+void store_shard_drop_waiting(struct shard *shard);
+void store_shard_add_missing(struct shard *shard, uint64_t n_records, int64_t since_us);
 
 /* Does what is to be done next, if anything. Calls at most one callback of the owner, as the last
  * thing: the shard may be gone afterwards. */
-void shard_step(struct shard *shard);
+void store_shard_step(struct shard *shard);
 /* Once per check interval. */
-void shard_check(struct shard *shard);
+void store_shard_check(struct shard *shard);
 /* The connection is gone: nothing is known any more. */
-void shard_down(struct shard *shard);
+void store_shard_down(struct shard *shard);
 /* Sends `command`; its answer comes to shard_sync.c, or for CALL_SCAN to load_on_scan(). */
-void shard_call(struct shard *shard, enum call_kind kind, const struct buf *command);
-/* Runs shard_step() of all shards in `delay_ms`, or earlier. */
-void shard_wake(struct shard_env *env, int64_t delay_ms);
+void store_shard_call(struct shard *shard, enum call_kind kind, const struct buf *command);
+/* Runs store_shard_step() of all shards in `delay_ms`, or earlier. */
+void store_shard_wake(struct shard_env *env, int64_t delay_ms);
 
 /* ---- load.c --------------------------------------------------------------------------------- */
 

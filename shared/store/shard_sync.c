@@ -34,7 +34,7 @@ static void compare(struct shard *shard, const struct whereabouts *where);
 
 static void on_answer(void *context, const redisReply *reply);
 
-void shard_call(struct shard *shard, enum call_kind kind, const struct buf *command)
+void store_shard_call(struct shard *shard, enum call_kind kind, const struct buf *command)
 {
 	struct call *call = memory_alloc(sizeof(*call));
 	*call = (struct call){ .shard = shard, .kind = kind, .attempt = shard->attempt };
@@ -66,7 +66,7 @@ static void call_where(struct shard *shard)
 {
 	cleanup(buf_deinit) struct buf command = { 0 };
 	begin_fcall(shard, &command, "gpubus_where", 0);
-	shard_call(shard, CALL_WHERE, &command);
+	store_shard_call(shard, CALL_WHERE, &command);
 }
 
 static void call_apply(struct shard *shard)
@@ -87,7 +87,7 @@ static void call_apply(struct shard *shard)
 	command_number(&command, 2 * WHEREABOUTS_META_FIELDS);
 	whereabouts_append_meta(&command, &group->to);
 	group_append_args(group, &command);
-	shard_call(shard, CALL_APPLY, &command);
+	store_shard_call(shard, CALL_APPLY, &command);
 }
 
 static void call_begin(struct shard *shard)
@@ -96,7 +96,7 @@ static void call_begin(struct shard *shard)
 	begin_fcall(shard, &command, "gpubus_begin", 2);
 	command_number(&command, shard->submitted.epoch);
 	command_text(&command, shard->generation);
-	shard_call(shard, CALL_BEGIN, &command);
+	store_shard_call(shard, CALL_BEGIN, &command);
 }
 
 static void call_stage(struct shard *shard)
@@ -108,7 +108,7 @@ static void call_stage(struct shard *shard)
 	command_text(&command, shard->generation);
 	command_number(&command, shard->chunks);
 	group_append_args(group, &command);
-	shard_call(shard, CALL_STAGE, &command);
+	store_shard_call(shard, CALL_STAGE, &command);
 }
 
 static void call_switch(struct shard *shard)
@@ -122,7 +122,7 @@ static void call_switch(struct shard *shard)
 	command_number(&command, shard->switch_meta.epoch);
 	command_text(&command, shard->env->format);
 	whereabouts_append_meta(&command, &shard->switch_meta);
-	shard_call(shard, CALL_SWITCH, &command);
+	store_shard_call(shard, CALL_SWITCH, &command);
 }
 
 /* ---- what to do next ------------------------------------------------------------------------ */
@@ -138,7 +138,7 @@ static bool take_group(struct shard *shard, bool at_once)
 		int64_t linger_us = (int64_t)shard->env->config.linger_ms * 1000;
 		int64_t left_us = first->since_us + linger_us - clock_monotonic_us();
 		if (left_us > 0) {
-			shard_wake(shard->env, (left_us + 999) / 1000);
+			store_shard_wake(shard->env, (left_us + 999) / 1000);
 			return false;
 		}
 	}
@@ -183,7 +183,7 @@ static void step_needs_rewrite(struct shard *shard)
 		owner->on_rewrite_needed(owner->context, shard->number, shard->reason);
 }
 
-void shard_step(struct shard *shard)
+void store_shard_step(struct shard *shard)
 {
 	if (!shard->env->ready || shard->call || shard->hold)
 		return;
@@ -210,7 +210,7 @@ void shard_step(struct shard *shard)
 	}
 }
 
-void shard_check(struct shard *shard)
+void store_shard_check(struct shard *shard)
 {
 	bool idle = shard->env->ready && !shard->call && !shard->hold && shard->known &&
 		    !shard->load && !shard->inflight && !shard->queue.first;
@@ -220,10 +220,10 @@ void shard_check(struct shard *shard)
 		return;
 	}
 	shard->hold = false;
-	shard_step(shard);
+	store_shard_step(shard);
 }
 
-void shard_down(struct shard *shard)
+void store_shard_down(struct shard *shard)
 {
 	shard->known = false;
 	shard->hold = false;
@@ -239,7 +239,7 @@ static void is_stored(struct shard *shard, struct store_meta meta)
 	shard->stored = meta;
 	shard->has_stored = true;
 	free(steal(&shard->env->trouble));
-	shard_step(shard); /* calls nobody: the phase is FOLLOW */
+	store_shard_step(shard); /* calls nobody: the phase is FOLLOW */
 	const struct store_callbacks *owner = &shard->env->callbacks;
 	if (owner->on_stored)
 		owner->on_stored(owner->context, shard->number, &meta);
@@ -256,7 +256,7 @@ static void is_applied(struct shard *shard)
 
 static void is_staged(struct shard *shard)
 {
-	shard_add_missing(shard, shard->inflight->n_records, shard->inflight->since_us);
+	store_shard_add_missing(shard, shard->inflight->n_records, shard->inflight->since_us);
 	group_free(steal(&shard->inflight));
 	shard->chunks++;
 }
@@ -272,7 +272,7 @@ static void is_switched(struct shard *shard)
 
 static void is_deposed(struct shard *shard, int64_t epoch)
 {
-	shard_drop_waiting(shard);
+	store_shard_drop_waiting(shard);
 	shard->attempt++;
 	shard->phase = PHASE_DEPOSED;
 	shard->deposed_epoch = epoch;
@@ -329,7 +329,7 @@ static void on_word(struct shard *shard, enum call_kind kind, const redisReply *
 		if (kind == CALL_APPLY)
 			shard->env->counts.elsewhere++;
 		shard->known = false;
-		shard_step(shard);
+		store_shard_step(shard);
 		return;
 	}
 	switch (kind) {
@@ -349,7 +349,7 @@ static void on_word(struct shard *shard, enum call_kind kind, const redisReply *
 	case CALL_SCAN:
 		return;
 	}
-	shard_step(shard);
+	store_shard_step(shard);
 }
 
 static void on_answer(void *context, const redisReply *reply)
@@ -360,14 +360,14 @@ static void on_answer(void *context, const redisReply *reply)
 	if (!shard)
 		return;
 	shard->call = NULL;
-	if (!reply) /* shard_down() comes when all have been told */
+	if (!reply) /* store_shard_down() comes when all have been told */
 		return;
 	if (reply->type == REDIS_REPLY_ERROR) {
 		on_error_answer(shard, reply->str);
 	} else if (call.attempt != shard->attempt) {
 		/* Of a rewrite that was given up, a queue that was dropped, a load that is over. */
 		shard->known = false;
-		shard_step(shard);
+		store_shard_step(shard);
 	} else if (call.kind == CALL_WHERE) {
 		on_where(shard, reply);
 	} else if (call.kind == CALL_SCAN) {
@@ -401,8 +401,8 @@ static void ask_for_rewrite(struct shard *shard, const struct whereabouts *where
 			 " sequence %" PRIu64,
 			 is->epoch, is->offset, is->sequence, was->epoch, was->offset,
 			 was->sequence);
-	shard_needs_rewrite(shard, reason);
-	shard_step(shard);
+	store_shard_needs_rewrite(shard, reason);
+	store_shard_step(shard);
 }
 
 static void compare_follow(struct shard *shard, const struct whereabouts *where)
@@ -410,7 +410,7 @@ static void compare_follow(struct shard *shard, const struct whereabouts *where)
 	if (shard->inflight && stands_at(shard, where, &shard->inflight->to))
 		is_applied(shard);
 	else if (stands_at(shard, where, &shard->stored))
-		shard_step(shard);
+		store_shard_step(shard);
 	else
 		ask_for_rewrite(shard, where);
 }
@@ -429,8 +429,8 @@ static void compare_rewrite(struct shard *shard, const struct whereabouts *where
 	if (staged && where->staged_chunks == shard->chunks)
 		shard->begun = true;
 	else if (shard->begun || staged || switched)
-		shard_needs_rewrite(shard, "what had been staged of the rewrite is gone");
-	shard_step(shard);
+		store_shard_needs_rewrite(shard, "what had been staged of the rewrite is gone");
+	store_shard_step(shard);
 }
 
 static void compare(struct shard *shard, const struct whereabouts *where)
@@ -457,7 +457,7 @@ static void compare(struct shard *shard, const struct whereabouts *where)
 			is_stored(shard, shard->submitted);
 			return;
 		}
-		shard_step(shard);
+		store_shard_step(shard);
 		return;
 	case PHASE_REWRITE:
 		compare_rewrite(shard, where);

@@ -54,7 +54,7 @@ static void on_library(void *context, const char *problem)
 		return;
 	}
 	store->env.ready = true;
-	shard_wake(&store->env, 0);
+	store_shard_wake(&store->env, 0);
 }
 
 static void on_up(void *context)
@@ -68,19 +68,19 @@ static void on_down(void *context, const char *reason)
 	struct store *store = context;
 	(void)reason;
 	store->env.ready = false;
-	each_shard(store, shard_down);
+	each_shard(store, store_shard_down);
 }
 
 static void on_wake(void *context)
 {
 	struct store *store = context;
 	store->env.wake_at_us = 0;
-	each_shard(store, shard_step);
+	each_shard(store, store_shard_step);
 }
 
 static void on_check(void *context)
 {
-	each_shard(context, shard_check);
+	each_shard(context, store_shard_check);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -145,7 +145,7 @@ void store_free(struct store *store)
 {
 	if (!store)
 		return;
-	each_shard(store, shard_free);
+	each_shard(store, store_shard_free);
 	redis_link_free(store->env.link);
 	loop_timer_free(store->env.wake);
 	loop_timer_free(store->check);
@@ -166,13 +166,13 @@ static struct shard *find(const struct store *store, int32_t number)
 void store_open_shard(struct store *store, int32_t number)
 {
 	assert(!find(store, number));
-	store->shards[number] = shard_new(&store->env, number);
-	shard_wake(&store->env, 0);
+	store->shards[number] = store_shard_new(&store->env, number);
+	store_shard_wake(&store->env, 0);
 }
 
 void store_close_shard(struct store *store, int32_t number)
 {
-	shard_free(find(store, number));
+	store_shard_free(find(store, number));
 	store->shards[number] = NULL;
 }
 
@@ -181,7 +181,7 @@ void store_load(struct store *store, int32_t number, const struct store_load_req
 	struct shard *shard = find(store, number);
 	assert(shard && !shard->load && !shard->has_submitted);
 	shard->load = load_new(shard, request);
-	shard_wake(&store->env, 0);
+	store_shard_wake(&store->env, 0);
 }
 
 /* The shard with the longest queue gives it up, so that the others go on. */
@@ -193,34 +193,34 @@ static void bound_queues(struct store *store)
 		struct shard *shard = store->shards[i];
 		if (!shard)
 			continue;
-		size_t bytes = shard_waiting_bytes(shard);
+		size_t bytes = store_shard_waiting_bytes(shard);
 		total += bytes;
-		if (!longest || bytes > shard_waiting_bytes(longest))
+		if (!longest || bytes > store_shard_waiting_bytes(longest))
 			longest = shard;
 	}
 	if (total <= store->env.config.queue_bytes_max)
 		return;
 	log_warning("the queue to Redis overflowed shard=%d bytes=%zu", longest->number, total);
 	store->env.counts.overflows++;
-	shard_needs_rewrite(longest, "the queue to Redis overflowed");
+	store_shard_needs_rewrite(longest, "the queue to Redis overflowed");
 }
 
 void store_submit(struct store *store, int32_t number, const struct store_batch *batch)
 {
-	shard_submit(find(store, number), batch);
+	store_shard_submit(find(store, number), batch);
 	bound_queues(store);
 }
 
 int store_rewrite_begin(struct store *store, int32_t number, const struct store_meta *now)
 {
-	return shard_rewrite_begin(find(store, number), now);
+	return store_shard_rewrite_begin(find(store, number), now);
 }
 
 int store_rewrite_rows(struct store *store, int32_t number, const struct store_row *rows,
 		       size_t n_rows)
 {
 	struct shard *shard = find(store, number);
-	int r = shard_rewrite_rows(shard, rows, n_rows);
+	int r = store_shard_rewrite_rows(shard, rows, n_rows);
 	if (r == STORE_OVER)
 		return r;
 	bound_queues(store);
@@ -229,7 +229,7 @@ int store_rewrite_rows(struct store *store, int32_t number, const struct store_r
 
 int store_rewrite_end(struct store *store, int32_t number)
 {
-	return shard_rewrite_end(find(store, number));
+	return store_shard_rewrite_end(find(store, number));
 }
 
 /* ---- what is seen of it --------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ void store_progress(const struct store *store, int32_t number, struct store_prog
 {
 	const struct shard *shard = find(store, number);
 	if (shard)
-		shard_progress(shard, ret_progress);
+		store_shard_progress(shard, ret_progress);
 	else
 		*ret_progress = (struct store_progress){ .state = STORE_STATE_CLOSED };
 }
