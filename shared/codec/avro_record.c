@@ -125,16 +125,24 @@ int avro_record_write(const struct record_plan *plan, const void *record, avro_v
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-/* Steps into a union. False: it is null. */
-static bool present(avro_value_t *value)
+/* Steps into a union. The schema says what stands there: values are not asked for their type. */
+static int resolve(avro_value_t *value, const struct shape **shape)
 {
-	while (avro_value_get_type(value) == AVRO_UNION) {
+	while ((*shape)->type == SHAPE_UNION) {
 		avro_value_t branch;
-		if (avro_value_get_current_branch(value, &branch))
-			return false;
+		int chosen;
+		int r = failed(avro_value_get_discriminant(value, &chosen));
+		if (r)
+			return r;
+		*shape = (*shape)->children[chosen];
+		if ((*shape)->type == SHAPE_NULL)
+			return 0;
+		r = failed(avro_value_get_current_branch(value, &branch));
+		if (r)
+			return r;
 		*value = branch;
 	}
-	return avro_value_get_type(value) != AVRO_NULL;
+	return 0;
 }
 
 static int read_text(const avro_value_t *value, struct arena *arena, const char **ret_text)
@@ -149,10 +157,10 @@ static int read_text(const avro_value_t *value, struct arena *arena, const char 
 }
 
 /* Writers may have an int where the newest schema has a long. */
-static int read_number(const avro_value_t *value, int64_t *ret_number)
+static int read_number(const avro_value_t *value, const struct shape *shape, int64_t *ret_number)
 {
 	int32_t number;
-	if (avro_value_get_type(value) == AVRO_INT64)
+	if (shape->type == SHAPE_LONG)
 		return failed(avro_value_get_long(value, ret_number));
 	int r = failed(avro_value_get_int(value, &number));
 	if (r)
@@ -171,13 +179,17 @@ static int read_boolean(const avro_value_t *value, int64_t *ret_number)
 	return 0;
 }
 
-static int read_strings(const avro_value_t *list, size_t n, struct arena *arena, const char **items)
+static int read_strings(const avro_value_t *list, const struct shape *shape, size_t n,
+			struct arena *arena, const char **items)
 {
 	for (size_t i = 0; i < n; i++) {
 		avro_value_t item;
+		const struct shape *item_shape = shape;
 		int r = failed(avro_value_get_by_index(list, i, &item, NULL));
+		if (r == 0)
+			r = resolve(&item, &item_shape);
 		items[i] = "";
-		if (r == 0 && present(&item))
+		if (r == 0 && item_shape->type != SHAPE_NULL)
 			r = read_text(&item, arena, &items[i]);
 		if (r)
 			return r;
@@ -200,7 +212,8 @@ static int read_records(const struct record_plan *plan, const avro_value_t *list
 }
 
 static int read_list(const struct field *field, const struct field_plan *plan,
-		     const avro_value_t *value, struct arena *arena, char *record)
+		     const avro_value_t *value, const struct shape *shape, struct arena *arena,
+		     char *record)
 {
 	size_t n;
 	int r = failed(avro_value_get_size(value, &n));
@@ -212,7 +225,7 @@ static int read_list(const struct field *field, const struct field_plan *plan,
 	if (plan->item)
 		r = read_records(plan->item, value, n, arena, items);
 	else
-		r = read_strings(value, n, arena, items);
+		r = read_strings(value, shape->children[0], n, arena, items);
 	if (r)
 		return r;
 	*(void **)(void *)(record + field->offset) = items;
@@ -249,9 +262,12 @@ static int read_field(const struct field *field, const struct field_plan *plan,
 		return 0;
 	}
 	int r = failed(avro_value_get_by_index(parent, (size_t)plan->position, &value, NULL));
+	const struct shape *shape = plan->shape;
+	if (r == 0)
+		r = resolve(&value, &shape);
 	if (r)
 		return r;
-	if (!present(&value)) {
+	if (shape->type == SHAPE_NULL) {
 		set_missing(field, plan, record);
 		return 0;
 	}
@@ -262,12 +278,12 @@ static int read_field(const struct field *field, const struct field_plan *plan,
 		return read_text(&value, arena, member);
 	case FIELD_LONG:
 	case FIELD_TIME:
-		return read_number(&value, member);
+		return read_number(&value, shape, member);
 	case FIELD_BOOLEAN:
 		return read_boolean(&value, member);
 	case FIELD_STRINGS:
 	case FIELD_RECORDS:
-		return read_list(field, plan, &value, arena, record);
+		return read_list(field, plan, &value, shape, arena, record);
 	}
 	return -EINVAL;
 }

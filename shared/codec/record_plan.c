@@ -83,6 +83,7 @@ int record_plan_read(const struct record_info *info, avro_schema_t schema,
 		if (fields[i].position < 0)
 			continue;
 		const struct shape *field_shape = shape->children[fields[i].position];
+		fields[i].shape = field_shape;
 		if (!is_readable_as(field->type, field_shape)) {
 			log_error("schema of %s: the type of %s cannot be read", info->name,
 				  field->name);

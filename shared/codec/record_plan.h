@@ -17,6 +17,7 @@ struct record_plan;
 
 struct field_plan {
 	int position;			/* of the field in the schema; -1: the schema has none */
+	const struct shape *shape;	/* of that field */
 	const struct record_plan *item; /* FIELD_RECORDS */
 	const char *text;		/* FIELD_STRING: stands in for a missing field */
 	int64_t number;			/* numbers and booleans: the same */
