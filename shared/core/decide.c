@@ -1,0 +1,471 @@
+#include "core/decide.h"
+
+#include <string.h>
+
+#include "base/limits.h"
+#include "core/decide_internal.h"
+#include "core/id_check.h"
+#include "core/reasons.h"
+#include "core/request_check.h"
+
+/* ---- outcomes ---- */
+
+static void set_record(struct deciding *deciding, struct record record)
+{
+	deciding->decision->kind = DECISION_RECORD;
+	deciding->decision->record = record;
+}
+
+static const char *vm_id_of(const struct record *event)
+{
+	switch (event->type) {
+	case RECORD_VM_REQUESTED:
+		return event->vm_requested.vm_id;
+	case RECORD_VM_RELEASED:
+		return event->vm_released.vm_id;
+	default:
+		return event->migration_check.vm_id;
+	}
+}
+
+static bool rests_on_absence(enum rejected_code code)
+{
+	return code == CODE_POOL_UNKNOWN || code == CODE_VM_TYPE_UNKNOWN ||
+	       code == CODE_MODEL_UNKNOWN || code == CODE_HOST_UNKNOWN || code == CODE_NO_CAPACITY;
+}
+
+void decide_reject_hosts(struct deciding *deciding, enum rejected_code code, const char *message,
+			 struct host_reason *hosts, size_t n_hosts)
+{
+	if (rests_on_absence(code) && !deciding->known) {
+		deciding->decision->kind = DECISION_UNKNOWN;
+		return;
+	}
+	const char *vm_id = vm_id_of(deciding->event);
+	struct request_rejected rejected = {
+		.request_id = record_request_id(deciding->event),
+		.request_type = record_info(deciding->event->type)->name,
+		.vm_id = id_problem(vm_id) ? NULL : vm_id, /* an absurd one is not repeated */
+		.pool_id = record_pool_id(deciding->event),
+		.code = rejected_code_name(code),
+		.message = message,
+		.hosts = hosts,
+		.n_hosts = n_hosts,
+		.decided_at = deciding->now_us,
+	};
+	set_record(deciding, (struct record){ .type = RECORD_REQUEST_REJECTED,
+					      .request_rejected = rejected });
+}
+
+void decide_reject(struct deciding *deciding, enum rejected_code code, const char *message)
+{
+	decide_reject_hosts(deciding, code, message, NULL, 0);
+}
+
+static void complete(struct deciding *deciding, enum completed_code code, const char *message)
+{
+	struct request_completed completed = {
+		.request_id = record_request_id(deciding->event),
+		.request_type = record_info(deciding->event->type)->name,
+		.pool_id = record_pool_id(deciding->event),
+		.vm_id = vm_id_of(deciding->event),
+		.code = completed_code_name(code),
+		.message = message,
+		.decided_at = deciding->now_us,
+	};
+	set_record(deciding, (struct record){ .type = RECORD_REQUEST_COMPLETED,
+					      .request_completed = completed });
+}
+
+struct assigned_gpu *decide_list_gpus(struct deciding *deciding, const struct placement *placement)
+{
+	const struct fleet *fleet = &deciding->state->fleet;
+	const struct fleet_host *host = placement->host;
+	const struct model_table *models = &fleet_pool_of(fleet, host)->models;
+	struct assigned_gpu *list =
+		arena_array(deciding->arena, placement->choice.n, sizeof(*list));
+
+	for (uint32_t i = 0; i < placement->choice.n; i++) {
+		const struct gpu *gpu = &host->gpus[placement->choice.gpus[i]];
+		fleet_describe_gpu(fleet, host, gpu->address, &models->models[gpu->model].identity,
+				   gpu->functions, gpu->other_functions, deciding->arena, &list[i]);
+		list[i].iommu_group = gpu->iommu_group;
+		list[i].numa_node = gpu->numa_node;
+	}
+	return list;
+}
+
+static const char *copy(struct arena *arena, const char *text)
+{
+	return text ? arena_strdup(arena, text) : NULL;
+}
+
+static const char *host_of(const struct deciding *deciding, const struct assignment *assignment)
+{
+	return deciding->state->fleet.hosts[assignment->host].name;
+}
+
+/* ---- VmRequested ---- */
+
+static const char *list_pools(struct deciding *deciding)
+{
+	cleanup(buf_deinit) struct buf text = { 0 };
+	const struct fleet *fleet = &deciding->state->fleet;
+	const struct vm_pool_defined *defined;
+	size_t n = 0;
+
+	for (size_t i = 0;
+	     n < LIMIT_REJECTION_NAMES && (defined = catalog_pool_at(deciding->state->catalog, i));
+	     i++)
+		buf_printf(&text, "%s%s", n++ ? ", " : "; pools here: ", defined->pool_id);
+	for (uint32_t i = 0; i < fleet->n_pool_slots && n < LIMIT_REJECTION_NAMES; i++)
+		if (fleet->pools[i] && !catalog_pool(deciding->state->catalog, fleet->pools[i]->id))
+			buf_printf(&text, "%s%s",
+				   n++ ? ", " : "; pools here: ", fleet->pools[i]->id);
+	if (n == 0)
+		return "; there is no pool at all";
+	return arena_strndup(deciding->arena, text.data, text.len);
+}
+
+static const char *list_types(struct deciding *deciding, const char *pool_id)
+{
+	cleanup(buf_deinit) struct buf text = { 0 };
+	const struct vm_type_defined *type;
+	size_t n = 0;
+
+	for (size_t i = 0;
+	     n < LIMIT_REJECTION_NAMES && (type = catalog_type_at(deciding->state->catalog, i));
+	     i++)
+		if (strcmp(type->pool_id, pool_id) == 0)
+			buf_printf(&text, "%s%s",
+				   n++ ? ", " : "; its VM types: ", type->vm_type_id);
+	if (n == 0)
+		return "; it has no VM types at all";
+	return arena_strndup(deciding->arena, text.data, text.len);
+}
+
+static void reject_vm_has_gpus(struct deciding *deciding, const struct assignment *assignment)
+{
+	const struct vm_requested *request = &deciding->event->vm_requested;
+	decide_reject(deciding, CODE_VM_HAS_GPUS,
+		      arena_printf(deciding->arena,
+				   "VM %s already holds %u GPU%s on host %s (assignment %s)%s",
+				   request->vm_id, assignment->n, assignment->n == 1 ? "" : "s",
+				   host_of(deciding, assignment), assignment->assignment_id,
+				   assignment->release_request_id
+					   ? ", which is being released: wait until it is"
+					   : ": release it first"));
+}
+
+static void reject_no_capacity(struct deciding *deciding, const struct placement_request *wanted,
+			       struct fleet_host *pinned)
+{
+	struct arena *arena = deciding->arena;
+	struct fleet_host *hosts[LIMIT_REJECTION_HOSTS] = { pinned };
+	if (!deciding->known) {
+		deciding->decision->kind = DECISION_UNKNOWN;
+		return;
+	}
+
+	size_t n = pinned ? 1 : reasons_pick_hosts(wanted, hosts, LIMIT_REJECTION_HOSTS);
+	struct host_reason *reasons = arena_array(arena, n, sizeof(*reasons));
+	for (size_t i = 0; i < n; i++) {
+		struct host_refusal refusal =
+			reasons_of_host(wanted, hosts[i], deciding->now_us, arena);
+		reasons[i] = (struct host_reason){ .host = copy(arena, hosts[i]->name),
+						   .code = host_code_name(refusal.code),
+						   .message = refusal.message };
+	}
+	const char *message =
+		pinned ? arena_printf(arena, "host %s: %s", reasons[0].host, reasons[0].message)
+		       : reasons_of_pool(wanted, arena);
+	decide_reject_hosts(deciding, CODE_NO_CAPACITY, message, reasons, n);
+}
+
+static size_t text_bytes(const char *text)
+{
+	return text ? strlen(text) + 8 : 8;
+}
+
+/* About what the record takes in the log: never less, whatever the ids and names are. */
+static size_t record_bytes(const struct gpu_assigned *assigned)
+{
+	size_t bytes = 1024 + text_bytes(assigned->assignment_id) +
+		       text_bytes(assigned->request_id) + text_bytes(assigned->vm_id) +
+		       text_bytes(assigned->vm_instance_id) + text_bytes(assigned->pool_id) +
+		       text_bytes(assigned->vm_type_id) + text_bytes(assigned->host);
+	for (size_t i = 0; i < assigned->n_gpus; i++) {
+		const struct assigned_gpu *gpu = &assigned->gpus[i];
+		bytes += 64 + text_bytes(gpu->gpu_id) + text_bytes(gpu->name) +
+			 text_bytes(gpu->vendor) + text_bytes(gpu->device) +
+			 text_bytes(gpu->pci_address) + gpu->n_functions * PCI_ADDRESS_TEXT_BYTES;
+	}
+	return bytes;
+}
+
+static void grant(struct deciding *deciding, const struct placement_request *wanted,
+		  const struct placement *placement)
+{
+	const struct vm_requested *request = &deciding->event->vm_requested;
+	struct gpu_assigned assigned = {
+		.assignment_id = arena_printf(deciding->arena, "%s/1", request->request_id),
+		.request_id = request->request_id,
+		.vm_id = request->vm_id,
+		.vm_instance_id = request->vm_instance_id,
+		.pool_id = request->pool_id,
+		.vm_type_id = request->vm_type_id,
+		.host = copy(deciding->arena, placement->host->name),
+		.state = "ASSIGNED",
+		.cpu_cores = wanted->cpu_cores,
+		.ram_gb = wanted->ram_gb,
+		.gpus = decide_list_gpus(deciding, placement),
+		.n_gpus = placement->choice.n,
+		.decided_at = deciding->now_us,
+	};
+	if (record_bytes(&assigned) > LIMIT_VALUE_BYTES) {
+		decide_reject(deciding, CODE_INVALID_REQUEST,
+			      "the names and functions of so many GPUs do not fit into one record: "
+			      "ask for fewer");
+		return;
+	}
+	set_record(deciding,
+		   (struct record){ .type = RECORD_GPU_ASSIGNED, .gpu_assigned = assigned });
+}
+
+static bool wants_spread(const struct vm_requested *request, const struct vm_pool_defined *pool)
+{
+	const char *policy = request->policy ? request->policy : pool ? pool->policy : "pack";
+	return strcmp(policy, "spread") == 0;
+}
+
+static void decide_vm_requested(struct deciding *deciding)
+{
+	const struct vm_requested *request = &deciding->event->vm_requested;
+	struct shard_state *state = deciding->state;
+	struct arena *arena = deciding->arena;
+	const struct gpu_ask *asks = request->gpus;
+	size_t n_asks = request->n_gpus;
+
+	const struct ledger_vm *vm =
+		ledger_find_vm(&state->ledger, request->pool_id, request->vm_id);
+	if (vm) {
+		reject_vm_has_gpus(deciding, vm->assignment);
+		return;
+	}
+
+	const struct vm_pool_defined *defined = catalog_pool(state->catalog, request->pool_id);
+	struct placement_request wanted = {
+		.fleet = &state->fleet,
+		.pool = fleet_find_pool(&state->fleet, request->pool_id),
+		.spread = wants_spread(request, defined),
+	};
+	if (!defined && !wanted.pool) {
+		decide_reject(deciding, CODE_POOL_UNKNOWN,
+			      arena_printf(arena, "there is no pool %s%s", request->pool_id,
+					   list_pools(deciding)));
+		return;
+	}
+	if (request->vm_type_id) {
+		const struct vm_type_defined *type =
+			catalog_type(state->catalog, request->pool_id, request->vm_type_id);
+		if (!type) {
+			decide_reject(deciding, CODE_VM_TYPE_UNKNOWN,
+				      arena_printf(arena, "pool %s has no VM type %s%s",
+						   request->pool_id, request->vm_type_id,
+						   list_types(deciding, request->pool_id)));
+			return;
+		}
+		asks = type->gpus;
+		n_asks = type->n_gpus;
+		wanted.cpu_cores = type->cpu_cores;
+		wanted.ram_gb = type->ram_gb;
+	}
+	struct fleet_host *pinned = NULL;
+	if (request->host) {
+		pinned = fleet_find_host(&state->fleet, wanted.pool, request->host);
+		if (!pinned) {
+			decide_reject(deciding, CODE_HOST_UNKNOWN,
+				      arena_printf(arena, "pool %s has no host %s%s",
+						   request->pool_id, request->host,
+						   reasons_host_names(&state->fleet, wanted.pool,
+								      arena)));
+			return;
+		}
+	}
+	size_t resolved = wanted.pool ? placement_resolve(&wanted, asks, n_asks) : 0;
+	if (resolved < n_asks) {
+		decide_reject(deciding, CODE_MODEL_UNKNOWN,
+			      arena_printf(arena, "pool %s has no GPU \"%s\"%s", request->pool_id,
+					   asks[resolved].name,
+					   reasons_model_names(wanted.pool, arena)));
+		return;
+	}
+
+	struct placement placement;
+	if (pinned ? placement_on_host(&wanted, pinned, &placement)
+		   : placement_find(&wanted, &placement))
+		grant(deciding, &wanted, &placement);
+	else
+		reject_no_capacity(deciding, &wanted, pinned);
+}
+
+/* ---- VmReleased ---- */
+
+static void release(struct deciding *deciding, const struct vm_released *request,
+		    const struct ledger_vm *vm, const char *request_id, const char *reason)
+{
+	struct arena *arena = deciding->arena;
+	const struct assignment *assignment = vm->assignment;
+	struct gpu_released released = {
+		.assignment_id = copy(arena, assignment->assignment_id),
+		.request_id = request_id,
+		.vm_id = request->vm_id,
+		.pool_id = request->pool_id,
+		.host = copy(arena, host_of(deciding, assignment)),
+		.gpus = ledger_list_gpus(&deciding->state->ledger, assignment, arena),
+		.n_gpus = assignment->n,
+		.reason = reason,
+		.decided_at = deciding->now_us,
+	};
+	set_record(deciding,
+		   (struct record){ .type = RECORD_GPU_RELEASED, .gpu_released = released });
+}
+
+static void start_release(struct deciding *deciding, const struct vm_released *request,
+			  const struct ledger_vm *vm)
+{
+	struct arena *arena = deciding->arena;
+	const struct assignment *assignment = vm->assignment;
+	struct gpu_assigned assigned = {
+		.assignment_id = copy(arena, assignment->assignment_id),
+		.request_id = copy(arena, assignment->request_id),
+		.vm_id = request->vm_id,
+		.vm_instance_id = copy(arena, assignment->vm_instance_id),
+		.pool_id = request->pool_id,
+		.vm_type_id = copy(arena, assignment->vm_type_id),
+		.host = copy(arena, host_of(deciding, assignment)),
+		.state = "RELEASING",
+		.cpu_cores = assignment->cpu_cores,
+		.ram_gb = assignment->ram_gb,
+		.gpus = ledger_list_gpus(&deciding->state->ledger, assignment, arena),
+		.n_gpus = assignment->n,
+		.release_request_id = request->request_id,
+		.decided_at = deciding->now_us,
+	};
+	set_record(deciding,
+		   (struct record){ .type = RECORD_GPU_ASSIGNED, .gpu_assigned = assigned });
+}
+
+static void decide_vm_released(struct deciding *deciding)
+{
+	const struct vm_released *request = &deciding->event->vm_released;
+	struct shard_state *state = deciding->state;
+	const struct ledger_vm *vm =
+		ledger_find_vm(&state->ledger, request->pool_id, request->vm_id);
+	bool force = request->force == 1;
+
+	if (!vm) {
+		complete(deciding, CODE_NOTHING_HELD,
+			 arena_printf(deciding->arena, "VM %s holds no GPUs in pool %s",
+				      request->vm_id, request->pool_id));
+		return;
+	}
+	if (force) {
+		release(deciding, request, vm, request->request_id, request->reason);
+		return;
+	}
+	const struct vm_pool_defined *pool = catalog_pool(state->catalog, request->pool_id);
+	if (!pool && !deciding->known) {
+		/* Its definition may say that there are no agents. */
+		deciding->decision->kind = DECISION_UNKNOWN;
+		return;
+	}
+	if (pool && strcmp(pool->attach, "external") == 0)
+		release(deciding, request, vm, request->request_id, NULL);
+	else if (vm->assignment->release_request_id)
+		complete(deciding, CODE_ALREADY_RELEASING,
+			 arena_printf(deciding->arena,
+				      "the GPUs of VM %s are being released already (request %s)",
+				      request->vm_id, vm->assignment->release_request_id));
+	else
+		start_release(deciding, request, vm);
+}
+
+/* ---- GpuAttachment ---- */
+
+/* Only a clean detach of the very assignment that is being released frees anything. */
+static void decide_attachment(struct deciding *deciding)
+{
+	const struct gpu_attachment *report = &deciding->event->gpu_attachment;
+	deciding->decision->kind = DECISION_NOTHING;
+	if (id_problem(report->vm_id) || strcmp(report->state, "DETACHED") != 0 ||
+	    report->clean != 1)
+		return;
+	const struct ledger_vm *vm =
+		ledger_find_vm(&deciding->state->ledger, report->pool_id, report->vm_id);
+	if (!vm || !vm->assignment->release_request_id || !report->assignment_id ||
+	    strcmp(vm->assignment->assignment_id, report->assignment_id) != 0)
+		return;
+	const struct vm_released request = { .vm_id = report->vm_id, .pool_id = report->pool_id };
+	release(deciding, &request, vm, copy(deciding->arena, vm->assignment->release_request_id),
+		NULL);
+}
+
+/* ---- any event ---- */
+
+static const char *unusable(struct deciding *deciding)
+{
+	const struct record *event = deciding->event;
+	const char *pool = id_problem(record_pool_id(event));
+	if (event->type != RECORD_VM_REQUESTED && event->type != RECORD_VM_RELEASED &&
+	    event->type != RECORD_MIGRATION_CHECK && event->type != RECORD_GPU_ATTACHMENT)
+		return "nothing is decided about a record of this type";
+	if (pool)
+		return arena_printf(deciding->arena, "pool_id %s", pool);
+	if (event->type == RECORD_GPU_ATTACHMENT)
+		return NULL;
+	const char *request = id_problem(record_request_id(event));
+	return request ? arena_printf(deciding->arena, "request_id %s", request) : NULL;
+}
+
+void decide(struct shard_state *state, const struct record *event, int64_t now_us, bool known,
+	    struct arena *arena, struct decision *ret_decision)
+{
+	struct deciding deciding = {
+		.state = state,
+		.event = event,
+		.now_us = now_us,
+		.known = known,
+		.arena = arena,
+		.decision = ret_decision,
+	};
+	*ret_decision = (struct decision){ 0 };
+	fleet_advance(&state->fleet, now_us);
+
+	ret_decision->error = unusable(&deciding);
+	if (ret_decision->error) {
+		ret_decision->kind = DECISION_UNUSABLE;
+		return;
+	}
+	if (event->type == RECORD_GPU_ATTACHMENT) {
+		decide_attachment(&deciding);
+		return;
+	}
+	ret_decision->answer = ledger_find_answer(&state->ledger, record_pool_id(event),
+						  event->type, record_request_id(event));
+	if (ret_decision->answer) {
+		ret_decision->kind = DECISION_TELL;
+		return;
+	}
+	const char *problem = request_problem(event, arena);
+	if (problem) {
+		decide_reject(&deciding, CODE_INVALID_REQUEST, problem);
+		return;
+	}
+	if (event->type == RECORD_VM_REQUESTED)
+		decide_vm_requested(&deciding);
+	else if (event->type == RECORD_VM_RELEASED)
+		decide_vm_released(&deciding);
+	else
+		decide_migration_check(&deciding);
+}

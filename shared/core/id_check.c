@@ -1,0 +1,96 @@
+#include "core/id_check.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/limits.h"
+
+/* Source: RFC 3629, section 4. */
+static bool is_utf8(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	while (*s) {
+		int more;
+		unsigned char low = 0x80, high = 0xbf;
+		if (*s < 0x80) {
+			s++;
+			continue;
+		} else if (*s >= 0xc2 && *s <= 0xdf) {
+			more = 1;
+		} else if (*s >= 0xe0 && *s <= 0xef) {
+			more = 2;
+			low = *s == 0xe0 ? 0xa0 : 0x80;
+			high = *s == 0xed ? 0x9f : 0xbf;
+		} else if (*s >= 0xf0 && *s <= 0xf4) {
+			more = 3;
+			low = *s == 0xf0 ? 0x90 : 0x80;
+			high = *s == 0xf4 ? 0x8f : 0xbf;
+		} else {
+			return false;
+		}
+		for (s++; more > 0; more--, s++) {
+			if (*s < low || *s > high)
+				return false;
+			low = 0x80;
+			high = 0xbf;
+		}
+	}
+	return true;
+}
+
+static const char *bytes_problem(const char *text)
+{
+	bool ascii = true;
+	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+		if (*s < 0x20 || *s == 0x7f)
+			return "has control characters";
+		ascii = ascii && *s < 0x80;
+	}
+	return ascii || is_utf8(text) ? NULL : "is not valid UTF-8";
+}
+
+const char *id_problem(const char *id)
+{
+	if (!id || !*id)
+		return "is missing";
+	if (strnlen(id, LIMIT_ID_BYTES + 1) > LIMIT_ID_BYTES)
+		return "is longer than 255 bytes";
+	return bytes_problem(id);
+}
+
+const char *text_problem(const char *text)
+{
+	if (!text)
+		return NULL;
+	if (strnlen(text, LIMIT_TEXT_BYTES + 1) > LIMIT_TEXT_BYTES)
+		return "is longer than 1024 bytes";
+	return bytes_problem(text);
+}
+
+const char *asks_problem(const struct gpu_ask *asks, size_t n_asks)
+{
+	int64_t total = 0;
+
+	if (n_asks == 0)
+		return "gpus is empty: ask for at least one GPU";
+	if (n_asks > LIMIT_ASKS)
+		return "gpus lists more than 16 models";
+	for (size_t i = 0; i < n_asks; i++) {
+		if (!asks[i].name || !*asks[i].name)
+			return "gpus: a name is missing";
+		if (text_problem(asks[i].name))
+			return "gpus: a name is too long, has control characters or is not UTF-8";
+		if (asks[i].count <= 0)
+			return "gpus: a count is zero or negative";
+		if (asks[i].count > LIMIT_GPUS_PER_REQUEST)
+			return "gpus: a count is above 64, the most that one request can get";
+		total += asks[i].count;
+	}
+	if (total > LIMIT_GPUS_PER_REQUEST)
+		return "gpus: the counts add up to more than 64, the most that one request can get";
+	return NULL;
+}
+
+_Static_assert(LIMIT_ID_BYTES == 255 && LIMIT_TEXT_BYTES == 1024 && LIMIT_ASKS == 16 &&
+		       LIMIT_GPUS_PER_REQUEST == 64,
+	       "the texts above name the limits");
