@@ -11,4 +11,3 @@ int cli_release(int argc, char **argv);
 int cli_request(int argc, char **argv);
 int cli_tail(int argc, char **argv);
 int cli_topics(int argc, char **argv);
-int cli_topics(int argc, char **argv);

@@ -24,7 +24,6 @@ static const struct command commands[] = {
 	{ "publish", "publish any event from JSON", cli_publish },
 	{ "tail", "show what goes over the topics", cli_tail },
 	{ "topics", "create the Kafka topics, or check their settings", cli_topics },
-	{ "topics", "create the topics, or check their settings", cli_topics },
 	{ "scan", "show the GPUs of this machine, without a bus", cli_scan },
 };
 
