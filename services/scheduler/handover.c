@@ -99,7 +99,7 @@ static void rewind_inputs(struct shard *shard)
 
 void shard_deposed(struct shard *shard, int64_t now_us)
 {
-	shard_give_up(shard, shard->ours && shard->phase != SHARD_DRAINING, now_us);
+	shard_give_up(shard, shard->ours, now_us);
 }
 
 void shard_give_up(struct shard *shard, bool still_ours, int64_t now_us)
@@ -108,7 +108,7 @@ void shard_give_up(struct shard *shard, bool still_ours, int64_t now_us)
 
 	if (shard->phase == SHARD_STOPPED || shard->phase == SHARD_IDLE)
 		return;
-	still_ours = still_ours && shard->ours;
+	still_ours = still_ours && shard->ours && !draining;
 	if (still_ours) {
 		shard_pause_inputs(shard);
 		rewind_inputs(shard);

@@ -75,10 +75,11 @@ struct shard {
 
 	/* ---- what must be known before "not found" may be said ---- */
 	struct {
-		bool wanted;  /* to be asked at the end of this turn */
-		bool asked;   /* token is under way */
-		bool waiting; /* ends are known, but not all of them are read */
-		bool failed;  /* to be asked again at the next tick */
+		bool wanted;	     /* to be asked at the end of this turn */
+		bool asked;	     /* token is under way */
+		bool asked_as_epoch; /* asked after the own marker was read */
+		bool waiting;	     /* ends are known, but not all of them are read */
+		bool failed;	     /* to be asked again at the next tick */
 		uint64_t token;
 		struct log_ends ends;
 		int64_t covers[INPUTS]; /* inputs up to here were taken before it was asked */

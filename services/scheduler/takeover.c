@@ -78,11 +78,14 @@ void shard_stop(struct shard *shard, int64_t now_us, const char *format, ...)
 	va_end(args);
 
 	log_error("shard=%d STOPPED, an operator is needed: %s", shard->config.partition, reason);
+	bool draining = shard->phase == SHARD_DRAINING;
 	shard_pause_inputs(shard);
 	shard_forget(shard);
 	free(shard->stopped_because);
 	shard->stopped_because = memory_strdup(reason);
 	shard_enter(shard, SHARD_STOPPED, now_us);
+	if (draining)
+		shard->world.io.drained(shard->world.io.context, shard->config.partition);
 }
 
 /* ---- 1: the checkpoint ------------------------------------------------------------------------ */
@@ -162,6 +165,7 @@ void shard_ask_ends(struct shard *shard)
 {
 	shard->knowing.wanted = false;
 	shard->knowing.asked = true;
+	shard->knowing.asked_as_epoch = shard->own_epoch >= 0;
 	for (size_t input = 0; input < INPUTS; input++)
 		shard->knowing.covers[input] = shard->taken[input];
 	shard->world.io.ask_ends(shard->world.io.context, shard->config.partition,
@@ -250,6 +254,11 @@ static void start_owning(struct shard *shard, int64_t now_us)
 	const struct log_ends *ends = &shard->knowing.ends;
 
 	if (applied.requests >= ends->requests || applied.attachments >= ends->attachments) {
+		/* The owner before us may have decided what came after we asked: up to our marker. */
+		if (!shard->knowing.asked_as_epoch) {
+			shard_ask_ends(shard);
+			return;
+		}
 		shard_stop(shard, now_us,
 			   "the log reflects requests up to %" PRId64
 			   " and attachments up to %" PRId64 ", but they end at %" PRId64
