@@ -1,0 +1,388 @@
+#include "story.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/envelope_headers.h"
+#include "codec/event_id.h"
+#include "follow/follow.h"
+#include "model/gpu_state.h"
+
+/* ---- what the outside publishes ------------------------------------------------------------------ */
+
+int64_t publish(struct world *world, enum topic topic, int32_t partition, const char *key,
+		const struct record *record)
+{
+	cleanup(buf_deinit) struct buf bytes = { 0 };
+	struct envelope envelope = ENVELOPE_EMPTY;
+	struct header headers[ENVELOPE_HEADERS_MAX];
+
+	envelope.id = record_event_id(record, &world->arena);
+	envelope.type = record_event_type(record->type);
+	envelope.source = "gpubus/sim";
+	envelope.time_us = world->now_us;
+	size_t n_headers = envelope_to_headers(&envelope, &world->arena, headers);
+	if (codec_encode(world->codec, record, &bytes) != 0) {
+		fprintf(stderr, "%s\n", codec_error(world->codec));
+		abort();
+	}
+	struct outgoing outgoing = {
+		.topic = topic,
+		.partition = partition,
+		.key = key,
+		.key_len = strlen(key),
+		.value = bytes.data,
+		.value_len = bytes.len,
+		.headers = headers,
+		.n_headers = n_headers,
+	};
+	return broker_append(&world->broker, &outgoing);
+}
+
+int64_t publish_bytes(struct world *world, enum topic topic, int32_t partition, const void *value,
+		      size_t len)
+{
+	struct outgoing outgoing = {
+		.topic = topic, .partition = partition, .key = "", .value = value, .value_len = len
+	};
+	return broker_append(&world->broker, &outgoing);
+}
+
+int64_t publish_tombstone(struct world *world, enum topic topic, int32_t partition, const char *key)
+{
+	struct outgoing outgoing = {
+		.topic = topic, .partition = partition, .key = key, .key_len = strlen(key)
+	};
+	return broker_append(&world->broker, &outgoing);
+}
+
+int64_t publish_pool(struct world *world, int32_t partition)
+{
+	const char *pool = world->pools[partition];
+	struct record record = {
+		.type = RECORD_VM_POOL_DEFINED,
+		.vm_pool_defined = { .pool_id = pool,
+				     .name = pool,
+				     .attach = "external",
+				     .policy = "pack" },
+	};
+	char key[64];
+	snprintf(key, sizeof(key), "pool/%s", pool);
+	return publish(world, TOPIC_CATALOG, 0, key, &record);
+}
+
+int64_t publish_type(struct world *world, int32_t partition, const char *type, const char *model)
+{
+	struct gpu_ask ask = { .name = model, .count = 1 };
+	struct record record = {
+		.type = RECORD_VM_TYPE_DEFINED,
+		.vm_type_defined = { .vm_type_id = type,
+				     .pool_id = world->pools[partition],
+				     .name = type,
+				     .cpu_cores = 4,
+				     .ram_gb = 8,
+				     .gpus = &ask,
+				     .n_gpus = 1 },
+	};
+	char key[64];
+	snprintf(key, sizeof(key), "type/%s", type);
+	return publish(world, TOPIC_CATALOG, 0, key, &record);
+}
+
+int64_t publish_host(struct world *world, int32_t partition, const char *host)
+{
+	struct record record = {
+		.type = RECORD_HOST_SEEN,
+		.host_seen = { .host = host,
+			       .pool_id = world->pools[partition],
+			       .boot_id = "boot",
+			       .cpu_cores = 1024,
+			       .ram_gb = 4096,
+			       .iommu = 1,
+			       .interrupt_remapping = 1,
+			       .vfio = 1,
+			       .n_gpus = 8,
+			       .observed_at = world->now_us },
+	};
+	return publish(world, TOPIC_HOSTS, partition, host, &record);
+}
+
+int64_t publish_gpu(struct world *world, int32_t partition, const char *host, int n,
+		    const char *model, const char *state)
+{
+	char address[32], gpu_id[64];
+	snprintf(address, sizeof(address), "0000:%02x:00.0", n + 1);
+	snprintf(gpu_id, sizeof(gpu_id), "%s/%s", host, address);
+	const char *functions[] = { address };
+	bool other = strcmp(model, MODEL) != 0;
+	struct record record = {
+		.type = RECORD_GPU_DISCOVERED,
+		.gpu_discovered = { .gpu_id = gpu_id,
+				    .host = host,
+				    .pool_id = world->pools[partition],
+				    .pci_address = address,
+				    .model = model,
+				    .vendor = "NVIDIA Corporation",
+				    .vendor_id = "10de",
+				    .device_id = other ? "1db4" : "1bb3",
+				    .class_id = "030200",
+				    .iommu_group = n + 1,
+				    .numa_node = 0,
+				    .functions = functions,
+				    .n_functions = 1,
+				    .group_members = functions,
+				    .n_group_members = 1,
+				    .state = state,
+				    .boot_id = "boot",
+				    .observed_at = world->now_us },
+	};
+	return publish(world, TOPIC_INVENTORY, partition, gpu_id, &record);
+}
+
+void publish_fleet(struct world *world, int32_t partition, int gpus)
+{
+	publish_pool(world, partition);
+	publish_host(world, partition, "h1");
+	for (int n = 0; n < gpus; n++)
+		publish_gpu(world, partition, "h1", n, MODEL, GPU_STATE_AVAILABLE);
+}
+
+static int64_t request_any(struct world *world, int32_t partition, struct vm_requested what)
+{
+	struct record record = { .type = RECORD_VM_REQUESTED, .vm_requested = what };
+	record.vm_requested.requested_at = world->now_us;
+	return publish(world, TOPIC_REQUESTS, partition, what.pool_id, &record);
+}
+
+int64_t request(struct world *world, int32_t partition, const char *request_id, const char *vm,
+		int64_t count)
+{
+	struct gpu_ask ask = { .name = MODEL, .count = count };
+	return request_any(world, partition,
+			   (struct vm_requested){ .request_id = request_id,
+						  .vm_id = vm,
+						  .pool_id = world->pools[partition],
+						  .gpus = &ask,
+						  .n_gpus = 1 });
+}
+
+int64_t request_of(struct world *world, int32_t partition, const char *request_id, const char *vm,
+		   const char *pool, const char *type, const char *model, const char *host)
+{
+	struct gpu_ask ask = { .name = model, .count = 1 };
+	return request_any(world, partition,
+			   (struct vm_requested){ .request_id = request_id,
+						  .vm_id = vm,
+						  .pool_id = pool,
+						  .vm_type_id = type,
+						  .gpus = model ? &ask : NULL,
+						  .n_gpus = model != NULL,
+						  .host = host });
+}
+
+int64_t release(struct world *world, int32_t partition, const char *request_id, const char *vm)
+{
+	const char *pool = world->pools[partition];
+	struct record record = {
+		.type = RECORD_VM_RELEASED,
+		.vm_released = { .request_id = request_id,
+				 .vm_id = vm,
+				 .pool_id = pool,
+				 .force = ABSENT,
+				 .requested_at = world->now_us },
+	};
+	return publish(world, TOPIC_REQUESTS, partition, pool, &record);
+}
+
+int64_t check_migration(struct world *world, int32_t partition, const char *request_id,
+			const char *vm)
+{
+	const char *pool = world->pools[partition];
+	struct record record = {
+		.type = RECORD_MIGRATION_CHECK,
+		.migration_check = { .request_id = request_id,
+				     .vm_id = vm,
+				     .pool_id = pool,
+				     .reserve = ABSENT,
+				     .requested_at = world->now_us },
+	};
+	return publish(world, TOPIC_REQUESTS, partition, pool, &record);
+}
+
+/* ---- what it finds --------------------------------------------------------------------------------- */
+
+const char *header_text(struct world *world, const struct message *message, const char *name)
+{
+	for (size_t i = 0; i < message->n_headers; i++)
+		if (strcmp(message->headers[i].name, name) == 0)
+			return arena_strndup(&world->arena, message->headers[i].value,
+					     message->headers[i].len);
+	return NULL;
+}
+
+struct record *read_record(struct world *world, const struct message *message)
+{
+	struct record *record = arena_alloc(&world->arena, sizeof(*record));
+	if (!message->value || codec_decode(world->codec, message->value, message->value_len,
+					    &world->arena, record) != 0)
+		return NULL;
+	return record;
+}
+
+static struct found find(struct world *world, enum topic topic, int32_t partition,
+			 const char *request_id)
+{
+	struct found found = { .offset = -1, .revision = -1 };
+	const struct message *message;
+
+	for (int64_t at = 0; (message = broker_next(&world->broker, topic, partition, at));
+	     at = message->offset + 1) {
+		struct record *record = read_record(world, message);
+		if (!record)
+			continue;
+		bool marker = record->type == RECORD_EPOCH_STARTED;
+		bool wanted =
+			request_id ? !marker && strcmp(record_request_id(record), request_id) == 0
+				   : marker;
+		if (!wanted)
+			continue;
+		found.n++;
+		found.offset = message->offset;
+		found.revision = headers_revision(message->headers, message->n_headers);
+		found.record = record;
+	}
+	return found;
+}
+
+struct found find_answers(struct world *world, int32_t partition, const char *request_id)
+{
+	return find(world, TOPIC_ANSWERS, partition, request_id);
+}
+
+struct found find_decisions(struct world *world, int32_t partition, const char *request_id)
+{
+	return find(world, TOPIC_DECISIONS, partition, request_id);
+}
+
+struct found find_markers(struct world *world, int32_t partition)
+{
+	return find(world, TOPIC_DECISIONS, partition, NULL);
+}
+
+bool answered(struct world *world, int32_t partition, const char *request_id, const char *what)
+{
+	struct found found = find_answers(world, partition, request_id);
+	const char *code = NULL;
+
+	if (!found.record)
+		return false;
+	if (found.record->type == RECORD_REQUEST_REJECTED)
+		code = found.record->request_rejected.code;
+	if (found.record->type == RECORD_REQUEST_COMPLETED)
+		code = found.record->request_completed.code;
+	const char *name = record_info(found.record->type)->name;
+	const char *text = code ? arena_printf(&world->arena, "%s/%s", name, code) : name;
+	if (strcmp(text, what) != 0)
+		fprintf(stderr, "%s was answered %s\n", request_id, text);
+	return strcmp(text, what) == 0;
+}
+
+/* ---- shortcuts ---------------------------------------------------------------------------------------- */
+
+struct scheduler *start_owner(struct world *world, const char *name, int gpus)
+{
+	publish_fleet(world, 0, gpus);
+	struct scheduler *scheduler = world_start(world, name);
+	world_give(world, scheduler, 0);
+	world_run(world);
+	return scheduler;
+}
+
+enum shard_phase phase_of(const struct scheduler *scheduler, int32_t partition)
+{
+	return shard_figures(shard_at(scheduler, partition)).phase;
+}
+
+int64_t epoch_of(const struct scheduler *scheduler, int32_t partition)
+{
+	return shard_figures(shard_at(scheduler, partition)).epoch;
+}
+
+int64_t committed(const struct world *world, int32_t partition)
+{
+	return world->broker.committed[0][partition];
+}
+
+/* ---- the checkpoint against a fresh fold ------------------------------------------------------------------ */
+
+struct comparison {
+	const struct store_shard *stored;
+	size_t rows;
+	bool differs;
+};
+
+static void compare_row(void *context, enum ledger_table table, const void *field, size_t field_len,
+			const void *value, size_t value_len)
+{
+	struct comparison *comparison = context;
+	const struct stored_row *row =
+		row_set_find(&comparison->stored->rows,
+			     table == LEDGER_VMS ? STORE_VMS : STORE_REQUESTS, field, field_len);
+	comparison->rows++;
+	if (!row || row->value_len != value_len || memcmp(row->value, value, value_len) != 0)
+		comparison->differs = true;
+}
+
+static struct shard_state *fold_log(struct world *world, int32_t partition,
+				    const struct catalog *catalog)
+{
+	struct shard_state *state = shard_state_new(&world->config.options, catalog);
+	struct follow log;
+	const struct message *message;
+
+	follow_init(&log, 0, -1);
+	for (int64_t at = 0;
+	     (message = broker_next(&world->broker, TOPIC_DECISIONS, partition, at));
+	     at = message->offset + 1) {
+		if (follow_step(&log, message) != FOLLOW_RECORD)
+			continue;
+		struct record *record = read_record(world, message);
+		struct change *change = NULL;
+		if (!record || shard_fold(state, record, message->value, message->value_len,
+					  headers_applied(message->headers, message->n_headers),
+					  &change) != 0) {
+			shard_state_free(state);
+			return NULL;
+		}
+		shard_settle(state, change, message->offset, NULL, NULL);
+	}
+	return state;
+}
+
+const char *checkpoint_problem(struct world *world, int32_t partition)
+{
+	const struct store_shard *stored = &world->store.shards[partition];
+	struct comparison comparison = { .stored = stored };
+	cleanup(catalog_freep) struct catalog *catalog = catalog_new();
+	cleanup(shard_state_freep) struct shard_state *state = fold_log(world, partition, catalog);
+	uint64_t cursor = 0;
+	size_t ledger_rows = 0;
+
+	if (!state)
+		return "the log does not fold";
+	if (!stored->exists)
+		return "there is no checkpoint";
+	if (stored->meta.offset != broker_end(&world->broker, TOPIC_DECISIONS, partition))
+		return "the checkpoint does not stand at the log's end";
+	if (stored->meta.digest != shard_digest(state))
+		return "the digest is not that of the log";
+	while (shard_each_ledger_row(state, &cursor, 100, compare_row, &comparison))
+		;
+	for (size_t i = 0; i < stored->rows.n; i++)
+		ledger_rows += stored->rows.rows[i].table == STORE_VMS ||
+			       stored->rows.rows[i].table == STORE_REQUESTS;
+	if (comparison.differs || ledger_rows != comparison.rows)
+		return "the rows are not those of the log";
+	return NULL;
+}
