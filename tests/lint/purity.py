@@ -25,6 +25,8 @@ PURE = set(
 )
 # The sanitizers' and the coverage run time, in builds that have them.
 INSTRUMENTATION = re.compile(r"^(__asan_|__ubsan_|__gcov_|__llvm_)")
+# What the compiler makes of plain arithmetic on machines that lack an instruction.
+ARITHMETIC = re.compile(r"^__(popcount|parity|clz|ctz|ffs|u?div|u?mod|mul|ashl|ashr|lshr)[sdt]i[234]$")
 # These write to stderr or stop the process when memory is exhausted; that is base's one concern.
 PURE_PROJECT = {"memory_exhausted", "memory_alloc", "memory_zeroed", "memory_resize", "memory_strdup"}
 # Of the layers below, what does IO is not for the core, though it may link against them.
@@ -44,7 +46,7 @@ def check(archive, libraries):
     for library in [archive, *libraries]:
         known |= {name for _, name in symbols(library, "--defined-only") if not IMPURE_PROJECT.match(name)}
     for location, name in symbols(archive, "--undefined-only"):
-        if name not in known and not INSTRUMENTATION.match(name):
+        if name not in known and not INSTRUMENTATION.match(name) and not ARITHMETIC.match(name):
             yield f"{location}: {name} is not pure (see tests/lint/purity.py)"
 
 
