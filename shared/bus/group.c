@@ -278,15 +278,19 @@ static void on_client_error(void *owner, rd_kafka_resp_err_t error, const char *
 	struct bus_group *group = owner;
 
 	switch (error) {
-	case RD_KAFKA_RESP_ERR__TRANSPORT:
-	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-		return; /* heals by itself and is logged by librdkafka */
-	case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
-		/* The loop stood still; the group has given the partitions away and we join anew. */
-		log_warning("kafka group: %s", reason);
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+	case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+	case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+	case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+		group->callbacks.on_error(group->context, reason);
 		return;
 	default:
-		group->callbacks.on_error(group->context, reason);
+		/* Brokers that are away come back; after a loop that stood still (MAX_POLL_EXCEEDED)
+		 * we join anew; a topic that is missing is looked for again. */
+		log_warning("kafka group: %s: %s", rd_kafka_err2name(error), reason);
 	}
 }
 

@@ -58,8 +58,10 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 	 * something we rely on is called experimental, that the mock broker speaks an old protocol. */
 	if (!strcmp(facility, "CONFWARN") || !strcmp(facility, "AUTOCREATE"))
 		ours = LOG_LEVEL_DEBUG;
+	if (client && atomic_load(&client->ending))
+		ours = LOG_LEVEL_DEBUG;
 	/* That connections go and come is no error of ours: the clients try again for ever. */
-	if (!client || !is_about_connections(facility)) {
+	if (!client || ours == LOG_LEVEL_DEBUG || !is_about_connections(facility)) {
 		log_write(ours, "kafka: %s: %s", facility, text);
 		return;
 	}
@@ -141,6 +143,7 @@ void kafka_client_free(struct kafka_client *client)
 
 	if (!client)
 		return;
+	atomic_store(&client->ending, true);
 	pthread_mutex_lock(&ending_lock);
 	ending++;
 	pthread_mutex_unlock(&ending_lock);

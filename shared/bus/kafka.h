@@ -22,8 +22,9 @@ struct kafka_property {
  * lives until the instance is destroyed. */
 struct kafka_client {
 	rd_kafka_t *rk;
-	const char *role; /* "producer": static text */
-	void *owner;	  /* the bus object that made it */
+	const char *role;   /* "producer": static text */
+	void *owner;	    /* the bus object that made it */
+	atomic_bool ending; /* what librdkafka says about it now is of no interest */
 	atomic_llong log_until_us;
 	atomic_llong log_suppressed;
 };

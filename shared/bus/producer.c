@@ -98,6 +98,7 @@ static void destroy(struct bus_producer *producer)
 	for (enum topic topic = 0; topic < TOPICS; topic++)
 		if (producer->topics[topic])
 			rd_kafka_topic_destroy(producer->topics[topic]);
+	atomic_store(&producer->client->ending, true);
 	/* What librdkafka still has is reported already: it shall neither be sent nor waited for. */
 	rd_kafka_purge(producer->client->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
 						     RD_KAFKA_PURGE_F_NON_BLOCKING);

@@ -1,5 +1,6 @@
 #include "bus/reader.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,16 @@ struct bus_reader {
 	struct loop *loop;
 	struct intake *intake; /* owned */
 	struct bus_reader_callbacks callbacks;
-	void *context;			 /* the owner's */
-	struct bus_partition *unstarted; /* owned; refused in bus_reader_start(), to be reported */
-	size_t n_unstarted;
-	bool *freed; /* not owned: set when the reader goes away while on_served() walks */
+	void *context;		   /* the owner's */
+	struct noted_error *noted; /* owned, a list: to be reported at the end of this turn */
+	bool *freed;		   /* not owned: set when the reader goes away during a report */
+};
+
+struct noted_error {
+	struct noted_error *next;
+	struct bus_partition place;
+	rd_kafka_resp_err_t error;
+	char reason[256];
 };
 
 static const struct kafka_property guarantees[] = {
@@ -109,31 +116,68 @@ static void on_client_error(void *owner, rd_kafka_resp_err_t error, const char *
 		log_warning("kafka reader: %s: %s", rd_kafka_err2name(error), reason);
 }
 
-/* Reports the starts that were refused, from the loop as all errors. */
+static void note_error(struct bus_reader *reader, struct bus_partition place,
+		       rd_kafka_resp_err_t error, const char *reason)
+{
+	struct noted_error *noted = memory_zeroed(1, sizeof(*noted));
+
+	noted->next = reader->noted;
+	noted->place = place;
+	noted->error = error;
+	snprintf(noted->reason, sizeof(noted->reason), "%s", reason);
+	reader->noted = noted;
+	intake_poke(reader->intake);
+}
+
 static void on_served(void *owner)
 {
 	struct bus_reader *reader = owner;
-	struct bus_partition *places = steal(&reader->unstarted);
-	size_t n = reader->n_unstarted;
+	struct noted_error *noted = steal(&reader->noted);
 	bool freed = false;
 
-	if (!n)
-		return;
-	reader->n_unstarted = 0;
-	reader->freed = &freed;
-	for (size_t i = 0; i < n && !freed; i++) {
-		struct intake_slot *slot =
-			intake_slot(reader->intake, places[i].topic, places[i].partition);
+	if (noted)
+		reader->freed = &freed;
+	while (noted) {
+		struct noted_error *next = noted->next;
+		struct intake_slot *slot = freed ? NULL
+						 : intake_slot(reader->intake, noted->place.topic,
+							       noted->place.partition);
 
-		if (!slot->open)
-			continue;
-		intake_close(reader->intake, slot);
-		reader->callbacks.on_error(reader->context, places[i], BUS_READ_FAILED,
-					   "librdkafka refuses to start it");
+		if (slot && slot->open)
+			on_error(reader, noted->place, noted->error, noted->reason);
+		free(noted);
+		noted = next;
 	}
 	if (!freed)
 		reader->freed = NULL;
-	free(places);
+}
+
+/* librdkafka's error callback, which only takes notes. That a partition does not exist comes this way,
+ * with the partition in the text only: "NAME [PARTITION]: ...". */
+static void on_client_problem(rd_kafka_t *rk, int error, const char *reason, void *opaque)
+{
+	struct kafka_client *client = opaque;
+	struct bus_reader *reader = client->owner;
+
+	(void)rk;
+	if (atomic_load(&client->ending))
+		return;
+	for (enum topic topic = 0; topic < TOPICS; topic++) {
+		const char *at = strstr(reason, topic_name(topic));
+		struct intake_slot *slot;
+		char *end;
+		long partition;
+
+		if (!at || strncmp(at + strlen(topic_name(topic)), " [", 2))
+			continue;
+		partition = strtol(at + strlen(topic_name(topic)) + 2, &end, 10);
+		slot = *end == ']' ? intake_slot(reader->intake, topic, (int32_t)partition) : NULL;
+		if (slot && slot->open) {
+			note_error(reader, slot->place, (rd_kafka_resp_err_t)error, reason);
+			return;
+		}
+	}
+	log_debug("kafka reader: %s", reason);
 }
 
 static const struct intake_handlers handlers = {
@@ -155,8 +199,10 @@ int bus_reader_new(struct loop *loop, const struct bus_config *config,
 	rd_kafka_conf_t *conf =
 		kafka_conf_new(config, guarantees, sizeof(guarantees) / sizeof(guarantees[0]));
 	struct kafka_client *client;
-	int outcome = kafka_client_new(RD_KAFKA_CONSUMER, "reader", conf, reader, &client);
+	int outcome;
 
+	rd_kafka_conf_set_error_cb(conf, on_client_problem);
+	outcome = kafka_client_new(RD_KAFKA_CONSUMER, "reader", conf, reader, &client);
 	if (outcome) {
 		free(reader);
 		return outcome;
@@ -184,14 +230,9 @@ void bus_reader_start(struct bus_reader *reader, enum topic topic, int32_t parti
 	rd_kafka_topic_partition_list_destroy(list);
 	if (error) {
 		/* Only a bug here or a fatal client makes it fail. */
-		log_error("kafka reader: cannot start %s %d: %s", topic_name(topic), partition,
-			  rd_kafka_error_string(error));
+		note_error(reader, (struct bus_partition){ topic, partition },
+			   rd_kafka_error_code(error), rd_kafka_error_string(error));
 		rd_kafka_error_destroy(error);
-		reader->unstarted = memory_resize(reader->unstarted, reader->n_unstarted + 1,
-						  sizeof(*reader->unstarted));
-		reader->unstarted[reader->n_unstarted++] =
-			(struct bus_partition){ topic, partition };
-		intake_poke(reader->intake);
 	}
 }
 
@@ -227,7 +268,12 @@ void bus_reader_free(struct bus_reader *reader)
 		return;
 	if (reader->freed)
 		*reader->freed = true;
+	while (reader->noted) {
+		struct noted_error *noted = reader->noted;
+
+		reader->noted = noted->next;
+		free(noted);
+	}
 	intake_free(reader->intake);
-	free(reader->unstarted);
 	free(reader);
 }

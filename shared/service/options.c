@@ -172,8 +172,18 @@ static int parse(const struct program *program, const struct table *table, int a
 	return 0;
 }
 
+/* "gpubus topics" is one word in the log. */
+static void service_name(const char *name, char *text, size_t size)
+{
+	snprintf(text, size, "%s", name);
+	for (; *text; text++)
+		if (*text == ' ')
+			*text = '-';
+}
+
 int options_parse(const struct program *program, int argc, char **argv, int *ret_operands)
 {
+	static char service[64]; /* the log keeps the pointer */
 	enum log_level level = LOG_LEVEL_INFO;
 	const struct option_spec log_level = {
 		.name = "log-level",
@@ -186,12 +196,13 @@ int options_parse(const struct program *program, int argc, char **argv, int *ret
 	cleanup(table_deinit) struct table table = { 0 };
 	int outcome;
 
-	log_init(program->name, level);
+	service_name(program->name, service, sizeof(service));
+	log_init(service, level);
 	table_init(&table, program, &log_level);
 	outcome = set_defaults(program, &table);
 	if (!outcome)
 		outcome = parse(program, &table, argc, argv);
-	log_init(program->name, level);
+	log_init(service, level);
 	if (!outcome)
 		*ret_operands = optind;
 	return outcome;

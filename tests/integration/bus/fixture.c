@@ -78,9 +78,16 @@ bool broker_is_real(void)
 	return !mock;
 }
 
-void broker_set_delay_ms(int delay_ms)
+void broker_delay_next_produce_ms(int delay_ms)
 {
-	rd_kafka_mock_broker_set_rtt(mock, 1, delay_ms);
+	rd_kafka_mock_broker_push_request_error_rtts(mock, 1, 0 /* Produce */, 1,
+						     RD_KAFKA_RESP_ERR_NO_ERROR, delay_ms);
+}
+
+void broker_refuse_next_produce(void)
+{
+	rd_kafka_mock_broker_push_request_error_rtts(
+		mock, 1, 0 /* Produce */, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 0);
 }
 
 void broker_set_down(bool down)
@@ -248,4 +255,75 @@ void write_messages(struct writer *writer, struct fixture *fixture, enum topic t
 		assert_int_equal(write_one(writer, topic, partition, value, NULL), 0);
 	}
 	WAIT_UNTIL(fixture->loop, nothing_in_flight, writer);
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+void collector_note(struct collector *collector, const struct message *message)
+{
+	struct seen *seen = &collector->seen[collector->n];
+
+	assert_true(collector->n < SEEN_MAX);
+	*seen = (struct seen){ .place = { message->topic, message->partition },
+			       .offset = message->offset,
+			       .n_headers = message->n_headers,
+			       .tombstone = !message->value };
+	snprintf(seen->value, sizeof(seen->value), "%.*s", (int)message->value_len,
+		 message->value ? (const char *)message->value : "");
+	collector->n++;
+	if (collector->act && collector->n == collector->act_at)
+		collector->act(collector);
+}
+
+static void on_message(void *context, const struct message *message)
+{
+	collector_note(context, message);
+}
+
+static void on_read_batch_done(void *context)
+{
+	((struct collector *)context)->batches++;
+}
+
+static void on_read_error(void *context, struct bus_partition place, enum bus_reader_error kind,
+			  const char *reason)
+{
+	struct collector *collector = context;
+
+	assert_non_null(reason);
+	collector->errors++;
+	collector->last_error = kind;
+	collector->last_error_place = place;
+}
+
+void collector_start(struct collector *collector, struct fixture *fixture)
+{
+	static const struct bus_reader_callbacks callbacks = {
+		.on_message = on_message,
+		.on_batch_done = on_read_batch_done,
+		.on_error = on_read_error,
+	};
+
+	*collector = (struct collector){ .seen = memory_zeroed(SEEN_MAX, sizeof(struct seen)) };
+	assert_int_equal(bus_reader_new(fixture->loop, fixture->config, &callbacks, collector,
+					&collector->reader),
+			 0);
+}
+
+void collector_stop(struct collector *collector)
+{
+	bus_reader_free(collector->reader);
+	free(collector->seen);
+}
+
+bool has_wanted(void *context)
+{
+	struct collector *collector = context;
+
+	return collector->n >= collector->wanted;
+}
+
+bool has_error(void *context)
+{
+	return ((struct collector *)context)->errors > 0;
 }

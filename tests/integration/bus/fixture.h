@@ -21,8 +21,11 @@ enum { TEST_PARTITIONS = 4 };
 void broker_start(void);
 void broker_stop(void);
 bool broker_is_real(void);
-/* Mock only: answers are delayed by this much; 0: no more. */
-void broker_set_delay_ms(int delay_ms);
+/* Mock only: the answer to the next produce request comes this late; the request itself is carried out
+ * at once. */
+void broker_delay_next_produce_ms(int delay_ms);
+/* Mock only: the next produce request is refused for good. */
+void broker_refuse_next_produce(void);
 /* Mock only: the broker cannot be reached. */
 void broker_set_down(bool down);
 
@@ -60,3 +63,34 @@ void write_messages(struct writer *writer, struct fixture *fixture, enum topic t
 		    int32_t partition, const char *prefix, size_t n);
 int write_one(struct writer *writer, enum topic topic, int32_t partition, const char *value,
 	      void *token);
+
+/* A reader that keeps the values of what it is given, and can act on a message from inside. */
+enum { SEEN_MAX = 20000 };
+
+struct seen {
+	struct bus_partition place;
+	int64_t offset;
+	char value[24];
+	size_t n_headers;
+	bool tombstone;
+};
+
+struct collector {
+	struct bus_reader *reader;
+	struct seen *seen; /* owned */
+	size_t n;
+	size_t batches;
+	size_t errors;
+	enum bus_reader_error last_error;
+	struct bus_partition last_error_place;
+	/* Optional, after the message was noted; `act_at`: the number of messages noted by then. */
+	void (*act)(struct collector *collector);
+	size_t act_at;
+	size_t wanted; /* for has_wanted() */
+};
+
+void collector_start(struct collector *collector, struct fixture *fixture);
+void collector_stop(struct collector *collector);
+void collector_note(struct collector *collector, const struct message *message);
+bool has_wanted(void *collector);
+bool has_error(void *collector);
