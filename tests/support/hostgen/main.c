@@ -1,4 +1,4 @@
-/* hostgen DIR [FILE]: makes the host trees that FILE (or standard input) describes, as DIR/HOST/sys. */
+/* gpubus-hostgen: makes host trees from a description, as DIR/HOST/sys. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,8 @@
 #include "tree.h"
 
 static const char usage[] =
-	"usage: hostgen DIR [FILE]\n"
+	"usage: gpubus-hostgen --output DIR [FILE]\n"
+	"       gpubus-hostgen --output DIR --hosts N\n\n"
 	"Makes PCI hosts to test and play with, for gpubus scan --sysfs DIR/HOST/sys and\n"
 	"gpubus-inventory --hosts-dir DIR. FILE, or standard input, describes them:\n\n"
 	"  host h count=100 pool=1 cores=64 ram-gb=512         100 hosts h1 ... h100\n"
@@ -22,7 +23,22 @@ static const char usage[] =
 	"host: count= pool= cores= ram-gb= iommu=off vfio=off remapping=off\n"
 	"gpu, device: count= slot=[DDDD:]BB:DD class= audio usb usb-c driver= companion-driver=\n"
 	"  group=N|none port-in-group numa= switch= boot-vga vfs= vf-driver= without=FILE\n"
-	"tests/support/hostgen/description.h says what each of them means.\n";
+	"tests/support/hostgen/description.h says what each of them means.\n\n"
+	"With --hosts N instead of a description: hosts h1 ... hN of pool 1 with two NUMA nodes,\n"
+	"4 x Tesla P4 and 2 x Tesla T4 each, free to be given to VMs, beside a boot display.\n";
+
+static const char usual_host[] = "gpu 1a03:2000 driver=ast boot-vga slot=00:02\n"
+				 "device 8086:1521 class=020000 driver=igb count=2\n"
+				 "gpu 10de:1bb3:10de:11d8 count=2 driver=vfio-pci numa=0 switch=1\n"
+				 "gpu 10de:1bb3:10de:11d8 count=2 driver=vfio-pci numa=1 switch=2\n"
+				 "gpu 10de:1eb8:10de:12a2 driver=vfio-pci numa=0 switch=1\n"
+				 "gpu 10de:1eb8:10de:12a2 driver=vfio-pci numa=1 switch=2\n";
+
+struct settings {
+	const char *output;
+	const char *file;  /* NULL: standard input */
+	const char *hosts; /* NULL: the description says */
+};
 
 static int read_file(FILE *file, struct buf *text)
 {
@@ -44,7 +60,7 @@ static int write_hosts(const char *dir, const struct host *host, struct arena *a
 	size_t n;
 	const char *error;
 	if (layout_host(host, arena, &functions, &n, &error)) {
-		fprintf(stderr, "hostgen: %s\n", error);
+		fprintf(stderr, "gpubus-hostgen: %s\n", error);
 		return 1;
 	}
 	int count = host->count ? host->count : 1;
@@ -57,30 +73,60 @@ static int write_hosts(const char *dir, const struct host *host, struct arena *a
 		snprintf(path, sizeof(path), "%s/%s", dir, name);
 		int r = tree_write(path, name, host, functions, n);
 		if (r < 0) {
-			fprintf(stderr, "hostgen: %s: %s\n", path, strerror(-r));
+			fprintf(stderr, "gpubus-hostgen: %s: %s\n", path, strerror(-r));
 			return 1;
 		}
 	}
 	return 0;
 }
 
-int main(int argc, char **argv)
+/* Positive: wrong usage. */
+static int parse(int argc, char **argv, struct settings *settings)
 {
-	if (argc < 2 || argc > 3 || argv[1][0] == '-') {
-		fputs(usage, argc > 1 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
-		return argc > 1 && strcmp(argv[1], "--help") == 0 ? EXIT_SUCCESS : 2;
+	for (int i = 1; i < argc; i++) {
+		bool last = i + 1 == argc;
+		if (strcmp(argv[i], "--output") == 0 && !last)
+			settings->output = argv[++i];
+		else if (strcmp(argv[i], "--hosts") == 0 && !last)
+			settings->hosts = argv[++i];
+		else if (argv[i][0] != '-' && !settings->file)
+			settings->file = argv[i];
+		else
+			return 1;
 	}
-	cleanup(buf_deinit) struct buf text = { 0 };
-	FILE *file = argc == 3 ? fopen(argv[2], "re") : stdin;
-	if (!file || read_file(file, &text)) {
-		fprintf(stderr, "hostgen: %s: %s\n", argc == 3 ? argv[2] : "standard input",
-			strerror(errno));
-		return EXIT_FAILURE;
+	return !settings->output || (settings->file && settings->hosts);
+}
+
+static int read_description(const struct settings *settings, struct buf *text)
+{
+	if (settings->hosts) {
+		buf_printf(text, "host h count=%s\n%s", settings->hosts, usual_host);
+		return 0;
+	}
+	FILE *file = settings->file ? fopen(settings->file, "re") : stdin;
+	if (!file || read_file(file, text)) {
+		fprintf(stderr, "gpubus-hostgen: %s: %s\n",
+			settings->file ? settings->file : "standard input", strerror(errno));
+		return 1;
 	}
 	if (file != stdin)
 		fclose(file);
-	if (mkdir(argv[1], 0755) < 0 && errno != EEXIST) {
-		fprintf(stderr, "hostgen: %s: %s\n", argv[1], strerror(errno));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = { 0 };
+	bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
+	if (help || parse(argc, argv, &settings)) {
+		fputs(usage, help ? stdout : stderr);
+		return help ? EXIT_SUCCESS : 2;
+	}
+	cleanup(buf_deinit) struct buf text = { 0 };
+	if (read_description(&settings, &text))
+		return EXIT_FAILURE;
+	if (mkdir(settings.output, 0755) < 0 && errno != EEXIST) {
+		fprintf(stderr, "gpubus-hostgen: %s: %s\n", settings.output, strerror(errno));
 		return EXIT_FAILURE;
 	}
 
@@ -90,12 +136,11 @@ int main(int argc, char **argv)
 	size_t n;
 	const char *error;
 	if (description_parse(text.data, &arena, &hosts, &n, &error)) {
-		fprintf(stderr, "hostgen: %s\n", error);
+		fprintf(stderr, "gpubus-hostgen: %s\n", error);
 		return EXIT_FAILURE;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (write_hosts(argv[1], &hosts[i], &arena))
+	for (size_t i = 0; i < n; i++)
+		if (write_hosts(settings.output, &hosts[i], &arena))
 			return EXIT_FAILURE;
-	}
 	return EXIT_SUCCESS;
 }

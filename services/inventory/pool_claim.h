@@ -1,0 +1,25 @@
+/*
+ * A host belongs to one pool: which one is remembered on disk, and another is refused until somebody says
+ * that the host moves.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* Makes DIR with its parents, and takes it for this process alone; the lock lasts as long as the process.
+ * Positive: another process has it, or it cannot be made; a sentence in `error`. */
+int state_dir_take(const char *dir, struct buf *error) MUST_CHECK;
+
+/*
+ * Remembers in `host_dir` (made here; its parent is there) that the host belongs to `pool_id`. Only with
+ * `move` may that be another pool than before. Positive: it is another, or the directory cannot be read or
+ * written; a sentence in `error`.
+ */
+int pool_claim(const char *host_dir, const char *host, const char *pool_id, bool move,
+	       struct buf *error) MUST_CHECK;
+
+/* Replaces the file at `path` in one step, so that a crash leaves the old or the new. Negative: -errno. */
+int state_file_write(const char *path, const char *text, size_t len) MUST_CHECK;
