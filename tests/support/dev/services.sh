@@ -7,7 +7,7 @@ gpubus=$bin/gpubus
 
 build_programs() { # MORE-TARGETS...
 	phase "building"
-	build_preset dev gpubus gpubus-inventory gpubus-scheduler hostgen "$@"
+	build_preset dev gpubus gpubus-inventory gpubus-scheduler gpubus-hostgen "$@"
 }
 
 # Waits until a JSON array that the CLI prints has at least so many items, and the process is still alive.
