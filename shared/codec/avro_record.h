@@ -1,11 +1,10 @@
 /*
- * Records <-> avro-c values of one schema, along a plan (codec/record_plan.h).
+ * Records -> avro-c values of their newest schema, along a plan (codec/record_plan.h).
  */
 #pragma once
 
 #include <avro.h>
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "codec/record_plan.h"
 
@@ -14,8 +13,3 @@
 enum { WRITE_NOT_TEXT = 1, WRITE_TOO_LONG };
 int avro_record_write(const struct record_plan *plan, const void *record, avro_value_t *value,
 		      const char **ret_field) MUST_CHECK;
-
-/* Fills a record's struct; strings and lists are copied into `arena`. The value has been read from bytes
- * that passed body_check(). Negative: avro-c failed. */
-int avro_record_read(const struct record_plan *plan, const avro_value_t *value, struct arena *arena,
-		     void *record) MUST_CHECK;

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "codec/avro_record.h"
 #include "codec/body_check.h"
+#include "codec/body_read.h"
 #include "codec/codec_schemas.h"
 #include "codec/record_plan.h"
 #include "codec/schema_shape.h"
@@ -25,7 +26,7 @@ struct version {
 	const struct shape *shape;
 	const struct record_plan *plan;
 	avro_schema_t schema; /* owned */
-	avro_value_t value;   /* owned; reused from message to message */
+	avro_value_t value;   /* newest versions: owned; what is written, reused */
 };
 
 struct codec {
@@ -35,7 +36,6 @@ struct codec {
 	size_t newest[RECORD_TYPES]; /* index into versions */
 	uint64_t newest_fingerprint[RECORD_TYPES];
 	struct arena arena;   /* shapes and plans */
-	avro_reader_t reader; /* owned */
 	avro_writer_t writer; /* owned; writes to `body` */
 	char error[256];
 	char body[LIMIT_VALUE_BYTES - FRAME_BYTES];
@@ -77,11 +77,11 @@ static int init_version(struct codec *codec, struct version *version, const stru
 			     &codec->arena, &version->plan);
 	if (r < 0)
 		return r;
-	if (source == newest) {
-		r = record_plan_check_write(version->plan, version->shape);
-		if (r < 0)
-			return r;
-	}
+	if (source != newest)
+		return 0; /* only ever read */
+	r = record_plan_check_write(version->plan, version->shape);
+	if (r < 0)
+		return r;
 
 	avro_value_iface_t *class = avro_generic_class_from_schema(version->schema);
 	if (!class)
@@ -124,9 +124,8 @@ int codec_new_with_schemas(const struct schema_set *set, struct codec **ret_code
 	codec->fingerprints = memory_zeroed(set->n_versions, sizeof(*codec->fingerprints));
 	codec->n_versions = set->n_versions;
 	arena_init(&codec->arena);
-	codec->reader = avro_reader_memory(codec->body, 0);
 	codec->writer = avro_writer_memory(codec->body, sizeof(codec->body));
-	if (!codec->reader || !codec->writer)
+	if (!codec->writer)
 		memory_exhausted();
 
 	int r = init_versions(codec, set);
@@ -151,8 +150,6 @@ void codec_free(struct codec *codec)
 		if (codec->versions[i].schema)
 			avro_schema_decref(codec->versions[i].schema);
 	}
-	if (codec->reader)
-		avro_reader_free(codec->reader);
 	if (codec->writer)
 		avro_writer_free(codec->writer);
 	arena_deinit(&codec->arena);
@@ -268,19 +265,8 @@ static int decode_body(struct codec *codec, struct version *version, const void 
 		return CODEC_MALFORMED;
 	}
 
-	avro_reader_memory_set_source(codec->reader, body, (int64_t)len);
-	int r = avro_value_read(codec->reader, &version->value);
-	if (r == ENOMEM)
-		memory_exhausted();
-	if (r) {
-		set_error(codec, "%s: %s", name, avro_strerror());
-		return CODEC_MALFORMED;
-	}
-
 	struct record record = { .type = version->type };
-	r = avro_record_read(version->plan, &version->value, arena, record_body(&record));
-	if (r)
-		return avro_failed(codec, r);
+	body_read(version->plan, body, arena, record_body(&record));
 	*ret_record = record;
 	codec->error[0] = '\0';
 	return 0;

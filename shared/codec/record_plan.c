@@ -68,6 +68,10 @@ int record_plan_read(const struct record_info *info, avro_schema_t schema,
 	struct record_plan *plan = arena_alloc(arena, sizeof(*plan));
 	struct field_plan *fields = arena_array(arena, info->n_fields, sizeof(*fields));
 
+	int *rows = arena_array(arena, shape->n, sizeof(*rows));
+	for (size_t i = 0; i < shape->n; i++)
+		rows[i] = -1;
+
 	for (size_t i = 0; i < info->n_fields; i++) {
 		const struct field *field = &info->fields[i];
 		const struct schema_default *fallback =
@@ -84,6 +88,7 @@ int record_plan_read(const struct record_info *info, avro_schema_t schema,
 			continue;
 		const struct shape *field_shape = shape->children[fields[i].position];
 		fields[i].shape = field_shape;
+		rows[fields[i].position] = (int)i;
 		if (!is_readable_as(field->type, field_shape)) {
 			log_error("schema of %s: the type of %s cannot be read", info->name,
 				  field->name);
@@ -99,7 +104,9 @@ int record_plan_read(const struct record_info *info, avro_schema_t schema,
 		}
 	}
 
-	*plan = (struct record_plan){ .info = info, .fields = fields };
+	*plan = (struct record_plan){
+		.info = info, .fields = fields, .shape = shape, .rows = rows
+	};
 	*ret_plan = plan;
 	return 0;
 }

@@ -26,6 +26,8 @@ struct field_plan {
 struct record_plan {
 	const struct record_info *info;
 	const struct field_plan *fields; /* one a row of info */
+	const struct shape *shape;	 /* of the schema */
+	const int *rows;		 /* one a field of the schema: its row of info, or -1 */
 };
 
 /* `defaults`: the newest version of the schema. The plan lives in `arena`. Negative: -EINVAL, a field has
