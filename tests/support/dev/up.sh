@@ -76,7 +76,7 @@ up_inventory() { # HOSTS
 		rm -rf "$up/hosts"
 		# The demo's hosts, without the display that no VM can have.
 		sed "/boot-vga/d; s/count=2 pool/count=$1 pool/" tests/support/dev/demo.hosts |
-			"$bin/gpubus-hostgen" "$up/hosts"
+			"$bin/gpubus-hostgen" --output "$up/hosts"
 		echo "$1" >"$up/hosts.count"
 	fi
 	process_running "$up" inventory || process_start "$up" inventory \
