@@ -2,10 +2,10 @@
  * gpubus-bench-load: asks for and releases GPUs, at a rate or flat out, and says how long each took to
  * stand in the log and to be answered. The same program loads the scheduler and the echo.
  *
- *   gpubus-bench-load BOOTSTRAP PREFIX PARTITIONS POOLS OPERATIONS RATE WINDOW MODEL
+ *   gpubus-bench-load BOOTSTRAP PREFIX PARTITIONS POOLS OPERATIONS RATE WINDOW MODEL [keep]
  * PREFIX gpubus or echo; POOLS pools are named 1..POOLS; RATE operations per second (0: as fast as
- * WINDOW VMs, each with one operation in flight, allow). Prints one JSON object; exits 1 when an
- * answer is not the one that must come.
+ * WINDOW VMs, each with one operation in flight, allow). With `keep` what was assigned is not released
+ * at the end. Prints one JSON object; exits 1 when an answer is not the one that must come.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -229,8 +229,9 @@ static void release_all(struct load *load)
 
 int main(int argc, char **argv)
 {
-	if (argc != 9)
-		raw_die("usage: %s BOOTSTRAP PREFIX PARTITIONS POOLS OPERATIONS RATE WINDOW MODEL",
+	if (argc != 9 && argc != 10)
+		raw_die("usage: %s BOOTSTRAP PREFIX PARTITIONS POOLS OPERATIONS RATE WINDOW MODEL "
+			"[keep]",
 			argv[0]);
 	struct load load = { .partitions = atoi(argv[3]),
 			     .pools = atoi(argv[4]),
@@ -257,7 +258,8 @@ int main(int argc, char **argv)
 	raw_assign(load.consumer, load.answers, load.partitions, RD_KAFKA_OFFSET_END);
 	wait_for_ends(&load);
 	run(&load, operations, strtod(argv[6], NULL));
-	release_all(&load);
+	if (argc == 9)
+		release_all(&load);
 
 	rd_kafka_flush(load.producer, 5000);
 	rd_kafka_consumer_close(load.consumer);
