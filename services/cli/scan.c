@@ -1,12 +1,13 @@
-#include "scan.h"
+#include "cli/scan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "cli/exit_status.h"
+#include "cli/table.h"
 #include "codec/json.h"
 #include "pci/reader.h"
 #include "pci/scan.h"
@@ -47,38 +48,6 @@ static void read_boot_id(const struct settings *settings, char *text, size_t siz
 
 /* ---- output -------------------------------------------------------------------------------- */
 
-enum { COLUMNS = 8 };
-
-struct row {
-	const char *cells[COLUMNS];
-};
-
-/* Characters, not bytes: names may have more than ASCII. */
-static int width_of(const char *text)
-{
-	int width = 0;
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
-}
-
-static void print_rows(const struct row *rows, size_t n)
-{
-	int widths[COLUMNS] = { 0 };
-	for (size_t i = 0; i < n; i++)
-		for (int c = 0; c < COLUMNS; c++) {
-			int width = width_of(rows[i].cells[c]);
-			if (width > widths[c])
-				widths[c] = width;
-		}
-	for (size_t i = 0; i < n; i++)
-		for (int c = 0; c < COLUMNS; c++) {
-			const char *cell = rows[i].cells[c];
-			int pad = c < COLUMNS - 1 ? widths[c] - width_of(cell) + 2 : 0;
-			printf("%s%*s%s", cell, pad, "", c < COLUMNS - 1 ? "" : "\n");
-		}
-}
-
 static const char *number_or_dash(struct arena *arena, int64_t number)
 {
 	return number == ABSENT ? "-" : arena_printf(arena, "%lld", (long long)number);
@@ -107,18 +76,23 @@ static void print_table(const struct pci_scan *scan, const struct settings *sett
 		       settings->sysfs_dir ? dir : "This machine", scan->n_devices);
 		return;
 	}
-	struct row *rows = arena_array(arena, scan->n_gpus + 1, sizeof(*rows));
-	rows[0] = (struct row){ { "ADDRESS", "MODEL", "VENDOR", "STATE", "DRIVER", "GROUP", "NUMA",
-				  "UNIT" } };
+	static const char *const titles[] = { "ADDRESS", "MODEL", "VENDOR", "STATE",
+					      "DRIVER",	 "GROUP", "NUMA",   "UNIT" };
+	enum { COLUMNS = sizeof(titles) / sizeof(*titles) };
+	struct table table;
+	table_init(&table, titles, COLUMNS);
 	for (size_t i = 0; i < scan->n_gpus; i++) {
 		const struct gpu_discovered *gpu = &scan->gpus[i];
-		rows[i + 1] = (struct row){
-			{ gpu->pci_address, gpu->model, gpu->vendor, gpu->state,
-			  gpu->driver ? gpu->driver : "-", number_or_dash(arena, gpu->iommu_group),
-			  number_or_dash(arena, gpu->numa_node), unit_text(arena, gpu) }
-		};
+		table_add(&table, (const char *[COLUMNS]){ gpu->pci_address, gpu->model,
+							   gpu->vendor, gpu->state, gpu->driver,
+							   number_or_dash(arena, gpu->iommu_group),
+							   number_or_dash(arena, gpu->numa_node),
+							   unit_text(arena, gpu) });
 	}
-	print_rows(rows, scan->n_gpus + 1);
+	cleanup(buf_deinit) struct buf out = { 0 };
+	table_print(&table, &out);
+	table_deinit(&table);
+	fwrite(out.data, 1, out.len, stdout);
 
 	bool first = true;
 	for (size_t i = 0; i < scan->n_gpus; i++) {
@@ -225,7 +199,7 @@ static int scan(const struct settings *settings)
 	int r = pci_scan(&options, &arena, &found, &error);
 	if (r) {
 		fprintf(stderr, "gpubus scan: %s\n", error ? error : strerror(-r));
-		return EXIT_FAILURE;
+		return STATUS_ERROR;
 	}
 	for (size_t i = 0; i < found.n_warnings; i++)
 		fprintf(stderr, "gpubus scan: %s\n", found.warnings[i]);
@@ -233,7 +207,7 @@ static int scan(const struct settings *settings)
 		print_json(&found);
 	else
 		print_table(&found, settings, &arena);
-	return found.complete ? EXIT_SUCCESS : EXIT_FAILURE;
+	return found.complete ? STATUS_OK : STATUS_ERROR;
 }
 
 int cli_scan(int argc, char **argv)
@@ -244,6 +218,6 @@ int cli_scan(int argc, char **argv)
 	struct settings settings = { 0 };
 	int r = parse(argc, argv, &settings);
 	if (r == OPTIONS_HELP)
-		return EXIT_SUCCESS;
-	return r ? 2 : scan(&settings);
+		return STATUS_OK;
+	return r ? STATUS_USAGE : scan(&settings);
 }
