@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{ "get", "show pools, hosts, gpus, types, vms or requests as Redis has them", cli_get },
 	{ "publish", "publish any event from JSON", cli_publish },
 	{ "tail", "show what goes over the topics", cli_tail },
+	{ "audit", "check the whole log, and Redis against it", cli_audit },
 	{ "topics", "create the Kafka topics, or check their settings", cli_topics },
 	{ "scan", "show the GPUs of this machine, without a bus", cli_scan },
 };

@@ -1,0 +1,117 @@
+#include "cli/audit_redis.h"
+
+#include <stdio.h>
+
+#include "core/catalog.h"
+#include "core/shard_state.h"
+
+enum { ATTEMPTS = 20 };
+
+struct loading {
+	struct shard_state *state;
+	struct codec *codec;
+	struct arena arena;
+	struct audit_stored *stored;
+	bool malformed;
+};
+
+/* As a scheduler does it when it takes over (its shard_on_checkpoint_row). */
+static int on_row(void *context, const struct store_row *row)
+{
+	struct loading *loading = context;
+	bool vms = row->table == STORE_VMS;
+	struct record record;
+	size_t len;
+	const void *value = ledger_row_record(row->value, row->value_len, &len);
+
+	arena_reset(&loading->arena);
+	if ((value && codec_decode(loading->codec, value, len, &loading->arena, &record)) ||
+	    shard_load_row(loading->state, vms ? LEDGER_VMS : LEDGER_REQUESTS, row->field,
+			   row->field_len, row->value, row->value_len, value ? &record : NULL)) {
+		loading->malformed = true;
+		return 1;
+	}
+	loading->stored->vms += vms;
+	loading->stored->requests += !vms;
+	return 0;
+}
+
+static int fail(struct audit_stored *stored, struct store_reader *reader, int r)
+{
+	stored->status = r == STORE_READ_EMPTY	    ? STORED_EMPTY
+			 : r == STORE_READ_UNSTABLE ? STORED_MOVING
+						    : STORED_FAILED;
+	if (r < 0)
+		snprintf(stored->why, sizeof(stored->why), "%s", store_reader_error(reader));
+	return r;
+}
+
+static int read_rows(struct store_reader *reader, int32_t shard, struct loading *loading)
+{
+	static const enum store_table tables[] = { STORE_VMS, STORE_REQUESTS };
+	for (size_t i = 0; i < 2; i++) {
+		int r = store_read_table(reader, shard, tables[i], on_row, loading);
+		if (loading->malformed) {
+			snprintf(loading->stored->why, sizeof(loading->stored->why),
+				 "a row of %s is malformed", store_table_name(tables[i]));
+			loading->stored->status = STORED_UNREADABLE;
+			return 1;
+		}
+		if (r && r != STORE_READ_EMPTY)
+			return fail(loading->stored, reader, r);
+	}
+	return 0;
+}
+
+/* Rows and meta belong together when meta is the same before and after. */
+static bool read_once(struct store_reader *reader, int32_t shard, struct loading *loading)
+{
+	struct audit_stored *stored = loading->stored;
+	struct store_meta after;
+
+	*stored = (struct audit_stored){ .status = STORED_MOVING };
+	loading->malformed = false;
+	int r = store_read_meta(reader, shard, &stored->meta, NULL);
+	if (r) {
+		fail(stored, reader, r);
+		return true;
+	}
+	r = read_rows(reader, shard, loading);
+	bool failed = stored->status == STORED_FAILED;
+	int again = failed ? 0 : store_read_meta(reader, shard, &after, NULL);
+	if (failed || again < 0) {
+		if (again < 0)
+			fail(stored, reader, again);
+		return true;
+	}
+	if (again || !store_meta_same(&stored->meta, &after)) {
+		stored->status = STORED_MOVING;
+		return false;
+	}
+	if (r)
+		return stored->status == STORED_UNREADABLE;
+	stored->status = STORED_THERE;
+	if (shard_load_done(loading->state, stored->meta.applied)) {
+		stored->status = STORED_UNREADABLE;
+		snprintf(stored->why, sizeof(stored->why), "its rows contradict each other");
+	}
+	stored->rows_digest = shard_digest(loading->state);
+	return true;
+}
+
+void audit_redis_read(struct store_reader *reader, int32_t shard, int64_t remember_us,
+		      struct codec *codec, struct audit_stored *ret_stored)
+{
+	cleanup(catalog_freep) struct catalog *catalog = catalog_new();
+	const struct shard_options options = { .remember_us = remember_us };
+	struct loading loading = { .codec = codec, .stored = ret_stored };
+	bool done = false;
+
+	arena_init(&loading.arena);
+	for (int i = 0; i < ATTEMPTS && !done; i++) {
+		loading.state = shard_state_new(&options, catalog);
+		done = read_once(reader, shard, &loading);
+		shard_state_free(loading.state);
+	}
+	arena_deinit(&loading.arena);
+}
