@@ -1,5 +1,5 @@
 # Each program runs on librdkafka's mock cluster, where faults can be made, and on a real Kafka.
-foreach(part producer reader)
+foreach(part group producer reader)
 	add_executable(bus_${part}_test bus/${part}_test.c bus/fixture.c)
 	target_link_libraries(bus_${part}_test PRIVATE bus PkgConfig::RDKAFKA PkgConfig::CMOCKA)
 	server_test(bus_${part}_mock LABEL integration COMMAND $<TARGET_FILE:bus_${part}_test>)
