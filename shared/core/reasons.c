@@ -14,7 +14,7 @@ static const struct {
 } phrases[GPU_CONDITIONS] = {
 	[GPU_FREE] = { "free", NULL },
 	[GPU_HELD] = { "assigned", NULL },
-	[GPU_HOST_SILENT] = { "on a silent host", "not heard of any more" },
+	[GPU_HOST_SILENT] = { "on a silent host", "not heard of lately" },
 	[GPU_HOST_NO_IOMMU] = { "with the IOMMU off", "whose IOMMU is off" },
 	[GPU_HOST_NO_VFIO] = { "without vfio-pci", "without vfio-pci" },
 	[GPU_HOST_NO_INTERRUPT_REMAPPING] = { "without interrupt remapping",
