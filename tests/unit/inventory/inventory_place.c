@@ -1,0 +1,227 @@
+/* Which hosts there are, what they have, whose they are, and which kernel events are about them. */
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hostgen/description.h"
+#include "hostgen/layout.h"
+#include "hostgen/tree.h"
+#include "inventory/host_list.h"
+#include "inventory/pool_claim.h"
+#include "inventory/preflight.h"
+#include "inventory/uevents.h"
+
+struct test {
+	char dir[48];
+	struct arena arena;
+	struct buf error;
+};
+
+static int setup(void **state)
+{
+	struct test *test = calloc(1, sizeof(*test));
+	arena_init(&test->arena);
+	strcpy(test->dir, "/tmp/gpubus-inventory.XXXXXX");
+	*state = test;
+	return mkdtemp(test->dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct test *test = *state;
+	char command[80];
+	snprintf(command, sizeof(command), "rm -rf %s", test->dir);
+	int r = system(command);
+	buf_deinit(&test->error);
+	arena_deinit(&test->arena);
+	free(test);
+	return r;
+}
+
+static const char *below(struct test *test, const char *name)
+{
+	return arena_printf(&test->arena, "%s/%s", test->dir, name);
+}
+
+static void make_host(struct test *test, const char *name, const char *description)
+{
+	struct host *hosts;
+	struct function *functions;
+	size_t n_hosts, n;
+	const char *error;
+	assert_int_equal(description_parse(arena_strdup(&test->arena, description), &test->arena,
+					   &hosts, &n_hosts, &error),
+			 0);
+	assert_int_equal(layout_host(hosts, &test->arena, &functions, &n, &error), 0);
+	assert_int_equal(tree_write(below(test, name), hosts->name, hosts, functions, n), 0);
+}
+
+static void hosts_of_a_directory(void **state)
+{
+	struct test *test = *state;
+	make_host(test, "b", "host b pool=7 cores=8 ram-gb=32\n");
+	make_host(test, "a", "host a\n");
+	assert_int_equal(unlink(below(test, "a/host.conf")), 0);
+	assert_int_equal(mkdir(below(test, "not-a-host"), 0755), 0);
+
+	struct inventory_options options = { .hosts_dir = test->dir,
+					     .pool_id = "1",
+					     .state_dir = "/state" };
+	struct host_place *places;
+	size_t n;
+	assert_int_equal(host_list(&options, &test->arena, &places, &n, &test->error), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(places[0].name, "a");
+	assert_string_equal(places[0].pool_id, "1");
+	assert_string_equal(places[0].state_dir, "/state/a");
+	assert_string_equal(places[1].name, "b");
+	assert_string_equal(places[1].pool_id, "7");
+	assert_false(places[1].is_this_machine);
+
+	/* Two directories that say that they are one host. */
+	make_host(test, "c", "host b\n");
+	assert_int_equal(host_list(&options, &test->arena, &places, &n, &test->error), 1);
+	assert_non_null(strstr(test->error.data, "two hosts called b"));
+}
+
+static void host_that_cannot_be(void **state)
+{
+	struct test *test = *state;
+	struct host_place *places;
+	size_t n;
+	struct inventory_options options = {
+		.host = "h", .pool_id = "1", .state_dir = "/state", .sysfs_dir = test->dir
+	};
+	assert_int_equal(host_list(&options, &test->arena, &places, &n, &test->error), 1);
+	assert_non_null(strstr(test->error.data, "has no bus/pci/devices"));
+
+	assert_true(host_name_is_valid("h1.example.org"));
+	assert_false(host_name_is_valid(""));
+	assert_false(host_name_is_valid("a/b"));
+	assert_false(host_name_is_valid(".."));
+	assert_false(host_name_is_valid("a b"));
+	assert_false(host_name_is_valid("h\xc3\xa4"));
+	char name[300];
+	memset(name, 'a', 256);
+	name[256] = '\0';
+	assert_false(host_name_is_valid(name));
+	name[255] = '\0';
+	assert_true(host_name_is_valid(name));
+}
+
+static struct host_seen preflight(struct test *test, const char *name, size_t n_devices)
+{
+	struct host_place place = {
+		.name = "h",
+		.pool_id = "1",
+		.sysfs_dir = below(test, arena_printf(&test->arena, "%s/sys", name)),
+		.proc_dir = below(test, arena_printf(&test->arena, "%s/proc", name))
+	};
+	struct pci_device *devices = arena_array(&test->arena, n_devices, sizeof(*devices));
+	for (size_t i = 0; i < n_devices; i++)
+		pci_device_init(&devices[i], (struct pci_address){ .bus = (uint8_t)i });
+	struct pci_scan scan = { .devices = devices, .n_devices = n_devices };
+	struct host_seen seen;
+	preflight_read(&place, &scan, &test->arena, &seen);
+	return seen;
+}
+
+static void what_a_host_has(void **state)
+{
+	struct test *test = *state;
+	make_host(test, "on", "host h cores=12 ram-gb=48\ngpu 10de:1bb3\n");
+	struct host_seen seen = preflight(test, "on", 1);
+	assert_int_equal(seen.cpu_cores, 12);
+	assert_int_equal(seen.ram_gb, 48);
+	assert_int_equal(seen.iommu, 1);
+	assert_int_equal(seen.interrupt_remapping, 1);
+	assert_int_equal(seen.vfio, 1);
+	assert_string_equal(seen.boot_id, "h-boot-1");
+
+	make_host(test, "off", "host h iommu=off remapping=off vfio=off\ngpu 10de:1bb3\n");
+	seen = preflight(test, "off", 1);
+	assert_int_equal(seen.iommu, 0);
+	assert_int_equal(seen.interrupt_remapping, 0);
+	assert_int_equal(seen.vfio, ABSENT);
+
+	seen = preflight(test, "nothing", 0);
+	assert_int_equal(seen.iommu, ABSENT);
+	assert_int_equal(seen.interrupt_remapping, ABSENT);
+	assert_int_equal(seen.vfio, ABSENT);
+	assert_int_equal(seen.cpu_cores, 0);
+	assert_int_equal(seen.ram_gb, 0);
+	assert_string_equal(seen.boot_id, "unknown");
+}
+
+static void interrupt_remapping(void **state)
+{
+	(void)state;
+	assert_int_equal(preflight_interrupt_remapping(" 24:  0  IR-PCI-MSI 0-edge  nvme0q0\n"), 1);
+	assert_int_equal(preflight_interrupt_remapping("  1:  9  IR-IO-APIC  1-edge  i8042\n"), 1);
+	assert_int_equal(preflight_interrupt_remapping(" 24:  0   PCI-MSI 0-edge  nvme0q0\n"), 0);
+	assert_int_equal(preflight_interrupt_remapping(" 13:  0  ITS-PCI-MSI-0000:01:00.0 0\n"), 1);
+	assert_int_equal(preflight_interrupt_remapping(" 16:  0  XICS  2 Edge  IPI\n"), ABSENT);
+	assert_int_equal(preflight_interrupt_remapping(""), ABSENT);
+}
+
+static void host_belongs_to_one_pool(void **state)
+{
+	struct test *test = *state;
+	const char *dir = below(test, "h1");
+	assert_int_equal(pool_claim(dir, "h1", "1", false, &test->error), 0);
+	assert_int_equal(pool_claim(dir, "h1", "1", false, &test->error), 0);
+	assert_int_equal(pool_claim(dir, "h1", "2", false, &test->error), 1);
+	assert_non_null(strstr(test->error.data, "host h1 belongs to pool 1"));
+	assert_non_null(strstr(test->error.data, "--move-pool"));
+	/* The refusal changed nothing. */
+	assert_int_equal(pool_claim(dir, "h1", "1", false, &test->error), 0);
+	assert_int_equal(pool_claim(dir, "h1", "2", true, &test->error), 0);
+	assert_int_equal(pool_claim(dir, "h1", "2", false, &test->error), 0);
+	assert_int_equal(pool_claim(dir, "h1", "1", false, &test->error), 1);
+}
+
+static void state_that_cannot_be_kept_is_an_error(void **state)
+{
+	struct test *test = *state;
+	assert_int_equal(pool_claim("/nonexistent/dir/h", "h", "1", false, &test->error), 1);
+	assert_int_equal(state_dir_take(below(test, "a/b/c"), &test->error), 0);
+	assert_int_equal(access(below(test, "a/b/c/lock"), F_OK), 0);
+	buf_clear(&test->error);
+	assert_int_equal(state_dir_take(below(test, "a/b/c"), &test->error), 1);
+	assert_non_null(strstr(test->error.data, "another gpubus-inventory"));
+}
+
+#define UEVENT(text) uevent_is_about_pci(text, sizeof(text) - 1)
+
+static void events_of_the_kernel(void **state)
+{
+	(void)state;
+	assert_true(UEVENT("bind@/devices/pci0000:00/0000:00:02.0\0ACTION=bind\0SUBSYSTEM=pci\0"
+			   "SEQNUM=12"));
+	assert_true(UEVENT("remove@/devices/x\0ACTION=remove\0SUBSYSTEM=pci"));
+	assert_false(UEVENT("add@/devices/pci0000:00/0000:00:02.0/net/eth0\0SUBSYSTEM=net\0"));
+	assert_false(UEVENT("add@/x\0SUBSYSTEM=pci_express\0"));
+	assert_false(UEVENT("add@/x\0NOTSUBSYSTEM=pci\0"));
+	assert_false(UEVENT(""));
+	assert_false(uevent_is_about_pci("SUBSYSTEM=pci", 12));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(hosts_of_a_directory),	TEST(host_that_cannot_be),
+		TEST(what_a_host_has),		TEST(interrupt_remapping),
+		TEST(host_belongs_to_one_pool), TEST(state_that_cannot_be_kept_is_an_error),
+		TEST(events_of_the_kernel),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
