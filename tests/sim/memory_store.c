@@ -210,6 +210,7 @@ int store_client_rewrite_begin(struct store_client *client, const struct store_m
 		return STORE_OVER;
 	drop_calls(client);
 	client->state = CLIENT_REWRITING;
+	client->say_rewrite_needed = false;
 	client->position = *now;
 	client->was_full = false;
 	add_call(client, CALL_BEGIN)->to = *now;
