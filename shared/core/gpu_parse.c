@@ -45,17 +45,26 @@ static bool parse_hex(const char *text, size_t digits, uint32_t *ret_value)
 	return true;
 }
 
-static bool short_text(const char *text)
+static bool is_empty(const char *text)
 {
-	return !text || !*text || !id_problem(text);
+	return !text || !*text;
 }
 
-static const char *parse_model(const struct gpu_discovered *gpu, struct model_identity *ret_model)
+static bool short_text(const char *text)
+{
+	return is_empty(text) || !id_problem(text);
+}
+
+static const char *parse_model(const struct gpu_discovered *gpu, bool readable,
+			       struct model_identity *ret_model)
 {
 	uint32_t vendor, device, sub_vendor = 0, sub_device = 0, class_id = 0;
 	bool subsystem = gpu->subsystem_vendor_id && gpu->subsystem_device_id;
 
-	if (!parse_hex(gpu->vendor_id, 4, &vendor) || !parse_hex(gpu->device_id, 4, &device))
+	/* Of a GPU that its host could not read they may be empty; it is registered, as not to be had. */
+	if (!readable && is_empty(gpu->vendor_id) && is_empty(gpu->device_id))
+		vendor = device = 0;
+	else if (!parse_hex(gpu->vendor_id, 4, &vendor) || !parse_hex(gpu->device_id, 4, &device))
 		return "vendor_id or device_id is not four hex digits";
 	if (subsystem && (!parse_hex(gpu->subsystem_vendor_id, 4, &sub_vendor) ||
 			  !parse_hex(gpu->subsystem_device_id, 4, &sub_device)))
@@ -110,7 +119,7 @@ static const char *problem_of(const struct gpu_discovered *gpu, struct parsed_gp
 
 	parsed->address = pci_address_pack(address);
 	parsed->state = parse_state(gpu->state);
-	return parse_model(gpu, &parsed->model);
+	return parse_model(gpu, parsed->state != GPU_UNREADABLE, &parsed->model);
 }
 
 int gpu_parse(const struct gpu_discovered *gpu, struct parsed_gpu *ret_parsed,

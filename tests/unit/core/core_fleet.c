@@ -204,6 +204,16 @@ static void broken_records_are_refused_and_change_nothing(void **state)
 	shard_remove_gpu(w->state, "h1/nonsense");
 	shard_remove_gpu(w->state, "h9/0000:01:00.0");
 	assert_int_equal(shard_counts(w->state).gpus, 1);
+
+	/* What its host could not read is registered all the same, so that people see it. */
+	struct gpu_discovered unreadable = good;
+	unreadable.gpu_id = "h1/0000:02:00.0";
+	unreadable.pci_address = "0000:02:00.0";
+	unreadable.vendor_id = unreadable.device_id = "";
+	assert_int_equal(shard_fold_gpu(w->state, &unreadable, &error), 1);
+	unreadable.state = "UNREADABLE";
+	assert_int_equal(shard_fold_gpu(w->state, &unreadable, &error), 0);
+	assert_int_equal(shard_counts(w->state).gpus, 2);
 }
 
 static void ten_thousand_hosts(void **state)
