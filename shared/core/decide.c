@@ -203,12 +203,21 @@ static size_t record_bytes(const struct gpu_assigned *assigned)
 	return bytes;
 }
 
+static const char *first_attempt(struct arena *arena, const char *request_id)
+{
+	size_t len = strlen(request_id);
+	char *id = arena_alloc(arena, len + sizeof("/1"));
+	memcpy(id, request_id, len);
+	memcpy(id + len, "/1", sizeof("/1"));
+	return id;
+}
+
 static void grant(struct deciding *deciding, const struct placement_request *wanted,
 		  const struct placement *placement)
 {
 	const struct vm_requested *request = &deciding->event->vm_requested;
 	struct gpu_assigned assigned = {
-		.assignment_id = arena_printf(deciding->arena, "%s/1", request->request_id),
+		.assignment_id = first_attempt(deciding->arena, request->request_id),
 		.request_id = request->request_id,
 		.vm_id = request->vm_id,
 		.vm_instance_id = request->vm_instance_id,

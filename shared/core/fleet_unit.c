@@ -77,7 +77,12 @@ void fleet_describe_gpu(const struct fleet *fleet, const struct fleet_host *host
 		.iommu_group = ABSENT,
 		.numa_node = ABSENT,
 	};
-	ret_gpu->gpu_id = arena_printf(arena, "%s/%s", host->name, ret_gpu->pci_address);
+	size_t host_len = strlen(host->name), address_len = strlen(ret_gpu->pci_address);
+	char *gpu_id = arena_alloc(arena, host_len + 1 + address_len + 1);
+	memcpy(gpu_id, host->name, host_len);
+	gpu_id[host_len] = '/';
+	memcpy(gpu_id + host_len + 1, ret_gpu->pci_address, address_len);
+	ret_gpu->gpu_id = gpu_id;
 	ret_gpu->functions = list_functions(pci_address_unpack(address), functions,
 					    text_pool_get(&fleet->texts, other_functions), arena,
 					    &ret_gpu->n_functions);

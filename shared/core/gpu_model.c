@@ -1,6 +1,5 @@
 #include "core/gpu_model.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,14 +128,24 @@ bool model_parse_id(const char *text, struct model_identity *ret_identity)
 	return true;
 }
 
+static char *put_hex4(char *at, uint16_t value)
+{
+	for (int shift = 12; shift >= 0; shift -= 4)
+		*at++ = "0123456789abcdef"[value >> shift & 0xf];
+	return at;
+}
+
 void model_format_id(const struct model_identity *identity, bool subsystem,
 		     char text[MODEL_ID_BYTES])
 {
-	if (subsystem && identity->has_subsystem)
-		snprintf(text, MODEL_ID_BYTES, "%04x:%04x:%04x:%04x", identity->vendor_id,
-			 identity->device_id, identity->subsystem_vendor_id,
-			 identity->subsystem_device_id);
-	else
-		snprintf(text, MODEL_ID_BYTES, "%04x:%04x", identity->vendor_id,
-			 identity->device_id);
+	char *at = put_hex4(text, identity->vendor_id);
+	*at++ = ':';
+	at = put_hex4(at, identity->device_id);
+	if (subsystem && identity->has_subsystem) {
+		*at++ = ':';
+		at = put_hex4(at, identity->subsystem_vendor_id);
+		*at++ = ':';
+		at = put_hex4(at, identity->subsystem_device_id);
+	}
+	*at = '\0';
 }

@@ -1,6 +1,6 @@
 #include "model/pci_address.h"
 
-#include <stdio.h>
+#include <stddef.h>
 
 /* Between `min` and `max` hex digits; NULL when there are fewer. */
 static const char *parse_hex(const char *text, int min, int max, uint32_t *ret_value)
@@ -48,10 +48,27 @@ int pci_address_parse(const char *text, struct pci_address *ret_address)
 	return 0;
 }
 
+static char *put_hex(char *at, uint32_t value, int digits)
+{
+	for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4)
+		*at++ = "0123456789abcdef"[value >> shift & 0xf];
+	return at;
+}
+
+/* By hand, because it is called for every function of every GPU that is assigned. */
 void pci_address_format(struct pci_address address, char text[PCI_ADDRESS_TEXT_BYTES])
 {
-	snprintf(text, PCI_ADDRESS_TEXT_BYTES, "%04x:%02x:%02x.%x", address.domain, address.bus,
-		 address.device & 0x1fu, address.function & 7u);
+	int digits = 4;
+	while (digits < 8 && address.domain >> (digits * 4))
+		digits++;
+	char *at = put_hex(text, address.domain, digits);
+	*at++ = ':';
+	at = put_hex(at, address.bus, 2);
+	*at++ = ':';
+	at = put_hex(at, address.device & 0x1fu, 2);
+	*at++ = '.';
+	at = put_hex(at, address.function & 7u, 1);
+	*at = '\0';
 }
 
 bool pci_address_same_slot(struct pci_address a, struct pci_address b)
