@@ -3,11 +3,13 @@
 
     demo_story.py GPUBUS DIR    DIR/hosts has the host trees; writes DIR/summary.json
 """
+import collections
 import json
 import os
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -67,13 +69,27 @@ def ask(verb, request_id, *arguments, expect=GRANTED):
     return read_json(*command, expect=(expect,))["answer"]
 
 
+def show_gpus(gpus):
+    """What `gpubus get gpus` has, in lines that fit a terminal: GPUs that are alike together."""
+    alike = collections.Counter((gpu["host"], gpu["model"], gpu["state"], gpu["reason"] or "") for gpu in gpus)
+    for host in sorted({gpu["host"] for gpu in gpus}):
+        print(f"  {host}")
+        for (of_host, model, state, reason), number in alike.items():
+            if of_host == host:
+                print(f"    {number} x {model}: {state}")
+                for line in textwrap.wrap(reason, 100):
+                    print(f"        {line}")
+    sys.stdout.flush()
+
+
 def tell_discovery():
     show("This machine:")
     run("scan")
-    show("Hosts of the pool: two generated ones, and five that were recorded from real machines.")
+    show("The hosts of pool 1: two generated ones, and five that were recorded from real machines.")
+    run("publish", "VmPoolDefined", "--json", json.dumps({"pool_id": POOL, "name": "demo", "attach": "external"}))
     gpus = wait_for_discovery(expected_gpus())
-    run("get", "gpus")
-    run("get", "hosts")
+    show("Their GPUs, and why some are not to be had (gpubus get gpus has the same as a table):")
+    show_gpus(gpus)
     return gpus
 
 
