@@ -1,0 +1,205 @@
+"""The servers and programs of one test file: a real Kafka and Redis (which tests/support/with.sh has started and
+will end), schedulers that can be killed, frozen and continued, the gpubus command. What waits, waits for a
+condition. When a test fails the ends of all logs are shown."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+import confluent_kafka as kafka
+
+from foreign import PATIENCE, Follower, Upstream, topic_name
+
+BIN = Path(os.environ["BUILD_DIR"]) / "bin"
+SUPPORT = Path(os.environ["SOURCE_DIR"]) / "tests/support"
+DIR = Path(os.environ["TEST_DIR"])
+GROUP = "gpubus-scheduler"
+
+
+def wait_for(condition, what, patience=PATIENCE):
+    """The first truthy value of condition()."""
+    deadline = time.monotonic() + patience
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: did not happen within {patience} s")
+        time.sleep(0.02)  # lint: may sleep (it polls for a condition)
+    return value
+
+
+class Scheduler:
+    """One process. Its log stands in DIR/NAME.log; a second start goes on with the same log."""
+
+    def __init__(self, name, environment, options):
+        self.name, self.log = name, DIR / f"{name}.log"
+        command = [BIN / "gpubus-scheduler", "--name", name, "--log-level", "debug", *options]
+        self.log_start = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            # However the test ends, the kernel ends its schedulers with it.
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *command], stdout=log, stderr=log, env=environment
+            )
+
+    def said(self):
+        with self.log.open(errors="replace") as log:
+            log.seek(self.log_start)
+            return log.read()
+
+    def owned(self):
+        """{shard: epoch} of the shards that it owns, as its log says."""
+        phases = {}
+        for line in self.said().splitlines():
+            words = line.replace('"', " ").split()
+            if "->" in words:
+                shard = next(int(w[6:]) for w in words if w.startswith("shard="))
+                epoch = next(int(w[6:]) for w in words if w.startswith("epoch="))
+                phases[shard] = (words[words.index("->") + 1], epoch)
+        return {shard: epoch for shard, (phase, epoch) in phases.items() if phase == "OWNING"}
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self):
+        self.signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
+
+    def terminate(self, patience=PATIENCE):
+        """SIGTERM; its exit status."""
+        self.process.terminate()
+        return self.process.wait(patience)
+
+    def is_running(self):
+        return self.process.poll() is None
+
+
+class Cluster:
+    def __init__(self, partitions=6):
+        self.bootstrap, self.redis_url = os.environ["KAFKA_BOOTSTRAP"], os.environ["REDIS_URL"]
+        self.partitions, self.schedulers = partitions, {}
+        self.environment = {
+            **os.environ,
+            "GPUBUS_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "GPUBUS_REDIS_URL": self.redis_url,
+        }
+        result = self.gpubus("topics", "apply", "--partitions", str(partitions))
+        assert result.returncode == 0, result.stderr
+        self.upstream = Upstream(self.bootstrap)
+        self.decisions = Follower(self.bootstrap, "decisions", lambda message: message.partition)
+
+    # ---- schedulers
+
+    def scheduler(self, name="scheduler", *options):
+        """Starts one (again)."""
+        defaults = ("--host-timeout", "1h", "--session-timeout", "6s", "--delivery-deadline", "4s")
+        self.schedulers[name] = Scheduler(name, self.environment, (*defaults, *options))
+        return self.schedulers[name]
+
+    def all_owned(self, patience=PATIENCE):
+        """Waits until every shard has exactly one owner among the running schedulers."""
+
+        def complete():
+            running = [s for s in self.schedulers.values() if s.is_running()]
+            dead = [s.name for s in self.schedulers.values() if s.process.poll() not in (None, 0, -signal.SIGKILL)]
+            assert not dead, f"ended by themselves: {dead}"
+            shards = sorted(shard for s in running for shard in s.owned())
+            return shards == list(range(self.partitions))
+
+        wait_for(complete, "every shard owned", patience)
+
+    # ---- the command
+
+    def gpubus(self, *arguments, **options):
+        command = [str(BIN / "gpubus"), *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, env=self.environment, timeout=60, check=False, **options
+        )
+
+    def get(self, *arguments):
+        result = self.gpubus("get", *arguments, "-o", "json", "--partitions", str(self.partitions))
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    # ---- servers
+
+    def _support(self, script, *arguments):
+        subprocess.run([SUPPORT / script, *arguments, str(DIR)], check=True, stdout=subprocess.DEVNULL)
+
+    def redis_stop(self):
+        self._support("redis.sh", "stop")
+
+    def redis_start(self):
+        self._support("redis.sh", "start")
+        assert (DIR / "redis.url").read_text().strip() == self.redis_url, "Redis came back elsewhere"
+
+    def redis_command(self, *words):
+        port = self.redis_url.rpartition(":")[2]
+        result = subprocess.run(["redis-cli", "-p", port, *words], capture_output=True, text=True, check=True)
+        return result.stdout.strip()
+
+    def kafka_kill(self):
+        os.kill(int((DIR / "kafka.pid").read_text()), signal.SIGKILL)
+
+    def kafka_start(self):
+        self._support("kafka.sh", "start")
+        assert (DIR / "kafka.bootstrap").read_text().strip() == self.bootstrap, "Kafka came back elsewhere"
+
+    # ---- what stands in Kafka
+
+    def uncommitted(self):
+        """{partition: (committed, end)} of requests, where the two differ."""
+        consumer = kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": GROUP})
+        try:
+            places = [kafka.TopicPartition(topic_name("requests"), p) for p in range(self.partitions)]
+            rest = {}
+            for place in consumer.committed(places, timeout=PATIENCE):
+                low, high = consumer.get_watermark_offsets(place, timeout=PATIENCE)
+                if high > low and place.offset != high:
+                    rest[place.partition] = (place.offset, high)
+            return rest
+        finally:
+            consumer.close()
+
+    def close(self):
+        for scheduler in self.schedulers.values():
+            if scheduler.is_running():
+                scheduler.kill()
+        self.upstream.close()
+        self.decisions.close()
+
+
+class ClusterTest(unittest.TestCase):
+    """Tests of one file share a cluster; each test uses pools of its own."""
+
+    partitions = 6
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(cls.partitions)
+        cls.addClassCleanup(cls.cluster.close)
+        cls.upstream = cls.cluster.upstream
+
+
+def _show_logs():
+    for log in sorted(DIR.glob("*.log")):
+        shutil.copy(log, Path(os.environ["BUILD_DIR"]) / f"e2e-{log.name}")
+        lines = [line for line in log.read_text(errors="replace").splitlines() if "level=debug" not in line]
+        print(f"--- {log.name}", *lines[-25:], sep="\n", file=sys.stderr)
+
+
+def main():
+    result = unittest.main(exit=False, verbosity=2).result
+    if not result.wasSuccessful():
+        _show_logs()
+        sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(0 if result.wasSuccessful() else 1)
