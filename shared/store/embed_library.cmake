@@ -7,7 +7,7 @@ endif()
 file(READ ${SOURCE} bytes HEX)
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1, " bytes "${bytes}")
 file(WRITE ${OUTPUT} "#include \"store/library.h\"
-const int library_version = ${version};
-const char library_source[] = { ${bytes}0 };
-const size_t library_source_len = sizeof(library_source) - 1;
+const int store_library_version = ${version};
+const char store_library_source[] = { ${bytes}0 };
+const size_t store_library_source_len = sizeof(store_library_source) - 1;
 ")

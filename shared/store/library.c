@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "store/command.h"
+#include "store/redis_command.h"
 #include "store/redis_link.h"
 
 struct check {
@@ -36,7 +36,7 @@ static void on_loaded(void *context, const redisReply *reply)
 			 reply->str);
 		done(check, problem);
 	} else {
-		log_info("redis has the function library now version=%d", library_version);
+		log_info("redis has the function library now version=%d", store_library_version);
 		done(check, NULL);
 	}
 }
@@ -44,12 +44,12 @@ static void on_loaded(void *context, const redisReply *reply)
 static void load(struct check *check)
 {
 	cleanup(buf_deinit) struct buf command = { 0 };
-	command_begin(&command, 4);
-	command_text(&command, "FUNCTION");
-	command_text(&command, "LOAD");
+	redis_command_begin(&command, 4);
+	redis_command_text(&command, "FUNCTION");
+	redis_command_text(&command, "LOAD");
 	/* Also when it is missing: another scheduler may be loading it at the same moment. */
-	command_text(&command, "REPLACE");
-	command_bytes(&command, library_source, library_source_len);
+	redis_command_text(&command, "REPLACE");
+	redis_command_bytes(&command, store_library_source, store_library_source_len);
 	redis_link_send(check->link, command.data, command.len, on_loaded, check);
 }
 
@@ -59,13 +59,13 @@ static void on_version(void *context, const redisReply *reply)
 	char problem[256];
 	if (!reply) {
 		free(check);
-	} else if (reply->type == REDIS_REPLY_INTEGER && reply->integer == library_version) {
+	} else if (reply->type == REDIS_REPLY_INTEGER && reply->integer == store_library_version) {
 		done(check, NULL);
-	} else if (reply->type == REDIS_REPLY_INTEGER && reply->integer > library_version) {
+	} else if (reply->type == REDIS_REPLY_INTEGER && reply->integer > store_library_version) {
 		snprintf(problem, sizeof(problem),
 			 "its function library is version %lld, this program's %d: upgrade this "
 			 "program",
-			 reply->integer, library_version);
+			 reply->integer, store_library_version);
 		done(check, problem);
 	} else if (reply->type == REDIS_REPLY_INTEGER ||
 		   (reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "unction not found"))) {
@@ -80,12 +80,12 @@ static void on_version(void *context, const redisReply *reply)
 	}
 }
 
-void library_check(struct redis_link *link, void (*on_done)(void *context, const char *problem),
-		   void *context)
+void store_library_check(struct redis_link *link,
+			 void (*on_done)(void *context, const char *problem), void *context)
 {
 	struct check *check = memory_alloc(sizeof(*check));
 	*check = (struct check){ .link = link, .on_done = on_done, .context = context };
 	cleanup(buf_deinit) struct buf command = { 0 };
-	command_words(&command, "FCALL", "gpubus_version", "0", NULL);
+	redis_command_words(&command, "FCALL", "gpubus_version", "0", NULL);
 	redis_link_send(link, command.data, command.len, on_version, check);
 }

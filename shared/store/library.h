@@ -9,10 +9,10 @@
 struct redis_link;
 
 /* Generated from gpubus.lua. */
-extern const int library_version;
-extern const char library_source[];
-extern const size_t library_source_len;
+extern const int store_library_version;
+extern const char store_library_source[];
+extern const size_t store_library_source_len;
 
 /* `problem` is NULL when the library is in place. `context` must live as long as the link. */
-void library_check(struct redis_link *link, void (*on_done)(void *context, const char *problem),
-		   void *context);
+void store_library_check(struct redis_link *link,
+			 void (*on_done)(void *context, const char *problem), void *context);

@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "loop/loop.h"
-#include "store/command.h"
+#include "store/redis_command.h"
 
 /*
  * where -> HSCAN of each table to its end -> where again: if Redis still stands as in the beginning, the
@@ -16,7 +16,7 @@
 
 enum { SCAN_ROWS = 1000 };
 
-struct load {
+struct store_loading {
 	struct shard *shard;
 	struct store_load_request request;
 	enum store_table *tables; /* owned; request.tables points here */
@@ -29,9 +29,10 @@ struct load {
 
 static void on_deadline(void *context);
 
-struct load *load_new(struct shard *shard, const struct store_load_request *request)
+struct store_loading *store_loading_new(struct shard *shard,
+					const struct store_load_request *request)
 {
-	struct load *load = memory_zeroed(1, sizeof(*load));
+	struct store_loading *load = memory_zeroed(1, sizeof(*load));
 	load->shard = shard;
 	load->request = *request;
 	load->tables = memory_alloc((request->n_tables + 1) * sizeof(*load->tables));
@@ -41,7 +42,7 @@ struct load *load_new(struct shard *shard, const struct store_load_request *requ
 	return load;
 }
 
-void load_free(struct load *load)
+void store_loading_free(struct store_loading *load)
 {
 	if (!load)
 		return;
@@ -51,7 +52,7 @@ void load_free(struct load *load)
 }
 
 /* Ends the load; the owner's on_done is the last thing, it may close the shard. */
-static void done(struct load *load, enum store_load_status status)
+static void done(struct store_loading *load, enum store_load_status status)
 {
 	static const char *const reasons[] = {
 		[STORE_EMPTY] = "Redis has nothing of it",
@@ -64,7 +65,7 @@ static void done(struct load *load, enum store_load_status status)
 
 	shard->load = NULL;
 	shard->attempt++;
-	load_free(load);
+	store_loading_free(load);
 	if (status == STORE_LOADED) {
 		shard->stored = shard->submitted = meta;
 		shard->has_stored = shard->has_submitted = true;
@@ -80,28 +81,28 @@ static void on_deadline(void *context)
 	done(context, STORE_UNAVAILABLE);
 }
 
-void load_on_down(struct load *load)
+void store_loading_on_down(struct store_loading *load)
 {
 	load->begun = false;
 }
 
-static void scan(struct load *load)
+static void scan(struct store_loading *load)
 {
 	struct shard *shard = load->shard;
 	cleanup(buf_deinit) struct buf key = { 0 };
 	cleanup(buf_deinit) struct buf command = { 0 };
 	whereabouts_table_key(shard->number, load->where.generation, load->tables[load->table],
 			      &key);
-	command_begin(&command, 5);
-	command_text(&command, "HSCAN");
-	command_bytes(&command, key.data, key.len);
-	command_text(&command, load->cursor);
-	command_text(&command, "COUNT");
-	command_number(&command, SCAN_ROWS);
+	redis_command_begin(&command, 5);
+	redis_command_text(&command, "HSCAN");
+	redis_command_bytes(&command, key.data, key.len);
+	redis_command_text(&command, load->cursor);
+	redis_command_text(&command, "COUNT");
+	redis_command_number(&command, SCAN_ROWS);
 	store_shard_call(shard, CALL_SCAN, &command);
 }
 
-void load_step(struct load *load)
+void store_loading_step(struct store_loading *load)
 {
 	if (load->begun && load->table < load->request.n_tables) {
 		scan(load);
@@ -112,7 +113,7 @@ void load_step(struct load *load)
 	store_shard_step(load->shard);
 }
 
-void load_on_where(struct load *load, const struct whereabouts *where)
+void store_loading_on_where(struct store_loading *load, const struct whereabouts *where)
 {
 	bool complete = load->begun && load->table == load->request.n_tables;
 
@@ -139,7 +140,7 @@ void load_on_where(struct load *load, const struct whereabouts *where)
 }
 
 /* Positive: the owner refused a row. */
-static int give_rows(struct load *load, const redisReply *rows)
+static int give_rows(struct store_loading *load, const redisReply *rows)
 {
 	for (size_t i = 0; i + 1 < rows->elements; i += 2) {
 		const redisReply *field = rows->element[i], *value = rows->element[i + 1];
@@ -154,7 +155,7 @@ static int give_rows(struct load *load, const redisReply *rows)
 	return 0;
 }
 
-void load_on_scan(struct load *load, const redisReply *reply)
+void store_loading_on_scan(struct store_loading *load, const redisReply *reply)
 {
 	const redisReply *cursor = reply->elements == 2 ? reply->element[0] : NULL;
 	if (!cursor || cursor->type != REDIS_REPLY_STRING || cursor->len == 0 ||

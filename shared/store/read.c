@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/index.h"
 #include "base/memory.h"
-#include "store/command.h"
+#include "store/redis_command.h"
 #include "store/redis_tls.h"
 #include "store/redis_url.h"
 #include "store/whereabouts.h"
@@ -89,9 +89,9 @@ static int greet(struct store_reader *reader)
 		cleanup(reply_freep) redisReply *reply = NULL;
 		struct buf command = { 0 };
 		if (url->user)
-			command_words(&command, "AUTH", url->user, url->password, NULL);
+			redis_command_words(&command, "AUTH", url->user, url->password, NULL);
 		else
-			command_words(&command, "AUTH", url->password, NULL);
+			redis_command_words(&command, "AUTH", url->password, NULL);
 		int r = ask(reader, &command, &reply);
 		explicit_bzero(command.data, command.len);
 		buf_deinit(&command);
@@ -103,9 +103,9 @@ static int greet(struct store_reader *reader)
 	if (url->db) {
 		cleanup(reply_freep) redisReply *reply = NULL;
 		cleanup(buf_deinit) struct buf command = { 0 };
-		command_begin(&command, 2);
-		command_text(&command, "SELECT");
-		command_number(&command, url->db);
+		redis_command_begin(&command, 2);
+		redis_command_text(&command, "SELECT");
+		redis_command_number(&command, url->db);
 		return ask(reader, &command, &reply);
 	}
 	return 0;
@@ -173,7 +173,7 @@ static int read_where(struct store_reader *reader, int32_t shard, struct whereab
 	struct whereabouts where;
 
 	whereabouts_meta_key(shard, &key);
-	command_words(&command, "HGETALL", key.data, NULL);
+	redis_command_words(&command, "HGETALL", key.data, NULL);
 	int r = ask(reader, &command, &reply);
 	if (r)
 		return r;
@@ -252,12 +252,12 @@ static int scan(struct store_reader *reader, const char *key, struct rows *rows)
 	do {
 		cleanup(buf_deinit) struct buf command = { 0 };
 		cleanup(reply_freep) redisReply *reply = NULL;
-		command_begin(&command, 5);
-		command_text(&command, "HSCAN");
-		command_text(&command, key);
-		command_text(&command, cursor);
-		command_text(&command, "COUNT");
-		command_number(&command, SCAN_ROWS);
+		redis_command_begin(&command, 5);
+		redis_command_text(&command, "HSCAN");
+		redis_command_text(&command, key);
+		redis_command_text(&command, cursor);
+		redis_command_text(&command, "COUNT");
+		redis_command_number(&command, SCAN_ROWS);
 		int r = ask(reader, &command, &reply);
 		if (r)
 			return r;
@@ -328,10 +328,10 @@ int store_read_row(struct store_reader *reader, int32_t shard, enum store_table 
 		cleanup(buf_deinit) struct buf command = { 0 };
 		cleanup(reply_freep) redisReply *reply = NULL;
 		whereabouts_table_key(shard, before.generation, table, &key);
-		command_begin(&command, 3);
-		command_text(&command, "HGET");
-		command_bytes(&command, key.data, key.len);
-		command_bytes(&command, field, field_len);
+		redis_command_begin(&command, 3);
+		redis_command_text(&command, "HGET");
+		redis_command_bytes(&command, key.data, key.len);
+		redis_command_bytes(&command, field, field_len);
 		r = ask(reader, &command, &reply);
 		if (r)
 			return r;

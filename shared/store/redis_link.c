@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "loop/clock.h"
 #include "loop/loop.h"
-#include "store/command.h"
+#include "store/redis_command.h"
 #include "store/redis_tls.h"
 #include "store/redis_url.h"
 #include "store/redis_uv.h"
@@ -236,9 +236,9 @@ static void select_database(struct redis_link *link)
 		return;
 	}
 	cleanup(buf_deinit) struct buf command = { 0 };
-	command_begin(&command, 2);
-	command_text(&command, "SELECT");
-	command_number(&command, link->url->db);
+	redis_command_begin(&command, 2);
+	redis_command_text(&command, "SELECT");
+	redis_command_number(&command, link->url->db);
 	send_command(link, command.data, command.len, on_selected, link);
 }
 
@@ -259,9 +259,9 @@ static void greet(struct redis_link *link)
 	}
 	struct buf command = { 0 };
 	if (url->user)
-		command_words(&command, "AUTH", url->user, url->password, NULL);
+		redis_command_words(&command, "AUTH", url->user, url->password, NULL);
 	else
-		command_words(&command, "AUTH", url->password, NULL);
+		redis_command_words(&command, "AUTH", url->password, NULL);
 	send_command(link, command.data, command.len, on_authenticated, link);
 	explicit_bzero(command.data, command.len);
 	buf_deinit(&command);
@@ -422,12 +422,13 @@ void redis_link_free(struct redis_link *link)
 		link->lookup->link = NULL;
 		uv_cancel((uv_req_t *)&link->lookup->request);
 	}
+	redisAsyncContext *context = steal(&link->context);
 	for (struct pending *pending = link->first, *next; pending; pending = next) {
 		next = pending->next;
 		pending->link = NULL;
+		pending->fn(pending->context, NULL);
 		release(pending);
 	}
-	redisAsyncContext *context = steal(&link->context);
 	if (context) {
 		context->data = NULL;
 		redisAsyncFree(context);

@@ -1,7 +1,8 @@
 /*
  * One connection to Redis that comes back by itself: resolves, connects, authenticates, and does it
  * again after an exponential, jittered back-off when the connection is lost, refused or silent. Never
- * blocks the loop. On the loop's thread; after redis_link_free() no callback comes.
+ * blocks the loop. On the loop's thread. redis_link_free() gives every pending command its NULL, and after
+ * it no callback comes; it must not be called from a callback.
  */
 #pragma once
 
@@ -44,7 +45,7 @@ void redis_link_free(struct redis_link *link);
 DEFINE_CLEANUP(struct redis_link *, redis_link_free);
 
 bool redis_link_is_up(const struct redis_link *link);
-/* Only while up. `command` is in the wire format (see command.h) and is copied. */
+/* Only while up. `command` is in the wire format (see redis_command.h) and is copied. */
 void redis_link_send(struct redis_link *link, const char *command, size_t len, redis_reply_fn fn,
 		     void *context);
 /* Drops the connection as if it had been lost; the next attempt comes after the back-off. */

@@ -18,14 +18,14 @@ struct shard *store_shard_new(struct shard_env *env, int32_t number)
 	struct shard *shard = memory_zeroed(1, sizeof(*shard));
 	shard->env = env;
 	shard->number = number;
-	queue_init(&shard->queue, env->config.batch_rows_max, GROUP_BYTES_MAX);
+	row_queue_init(&shard->queue, env->config.batch_rows_max, GROUP_BYTES_MAX);
 	return shard;
 }
 
 void store_shard_drop_waiting(struct shard *shard)
 {
-	queue_clear(&shard->queue);
-	group_free(steal(&shard->inflight));
+	row_queue_clear(&shard->queue);
+	row_group_free(steal(&shard->inflight));
 }
 
 void store_shard_free(struct shard *shard)
@@ -34,7 +34,7 @@ void store_shard_free(struct shard *shard)
 		return;
 	if (shard->call)
 		shard->call->shard = NULL;
-	load_free(shard->load);
+	store_loading_free(shard->load);
 	store_shard_drop_waiting(shard);
 	free(shard->reason);
 	free(shard);
@@ -58,7 +58,7 @@ void store_shard_add_missing(struct shard *shard, uint64_t n_records, int64_t si
 
 void store_shard_needs_rewrite(struct shard *shard, const char *reason)
 {
-	for (const struct group *group = shard->queue.first; group; group = group->next)
+	for (const struct row_group *group = shard->queue.first; group; group = group->next)
 		store_shard_add_missing(shard, group->n_records, group->since_us);
 	if (shard->inflight)
 		store_shard_add_missing(shard, shard->inflight->n_records,
@@ -95,7 +95,8 @@ void store_shard_submit(struct shard *shard, const struct store_batch *batch)
 		store_shard_add_missing(shard, batch->n_records, now_us);
 		return;
 	}
-	queue_add(&shard->queue, batch->rows, batch->n_rows, &batch->to, batch->n_records, now_us);
+	row_queue_add(&shard->queue, batch->rows, batch->n_rows, &batch->to, batch->n_records,
+		      now_us);
 	if (!shard->call)
 		store_shard_wake(shard->env, shard->env->config.linger_ms);
 }
@@ -131,13 +132,13 @@ int store_shard_rewrite_rows(struct shard *shard, const struct store_row *rows, 
 	if (shard->phase != PHASE_REWRITE || shard->ended)
 		return STORE_OVER;
 
-	const struct queue *queue = &shard->queue;
+	const struct row_queue *queue = &shard->queue;
 	int64_t now_us = clock_monotonic_us();
 	shard->env->counts.rewritten_rows += n_rows;
 	while (n_rows) {
 		/* A large chunk is cut, so that each group goes out in one short call. */
 		size_t n = n_rows < queue->group_rows_max ? n_rows : queue->group_rows_max;
-		queue_add(&shard->queue, rows, n, NULL, 0, now_us);
+		row_queue_add(&shard->queue, rows, n, NULL, 0, now_us);
 		rows += n;
 		n_rows -= n;
 	}
@@ -162,7 +163,7 @@ int store_shard_rewrite_end(struct shard *shard)
 
 size_t store_shard_waiting_bytes(const struct shard *shard)
 {
-	return shard->queue.bytes + (shard->inflight ? group_bytes(shard->inflight) : 0);
+	return shard->queue.bytes + (shard->inflight ? row_group_bytes(shard->inflight) : 0);
 }
 
 static enum store_shard_state state_of(const struct shard *shard)
@@ -200,7 +201,7 @@ void store_shard_progress(const struct shard *shard, struct store_progress *ret_
 		if (!since_us)
 			since_us = shard->inflight->since_us;
 	}
-	for (const struct group *group = shard->queue.first; group; group = group->next) {
+	for (const struct row_group *group = shard->queue.first; group; group = group->next) {
 		progress.behind_records += group->n_records;
 		if (!since_us)
 			since_us = group->since_us;

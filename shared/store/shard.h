@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "store/queue.h"
+#include "store/row_queue.h"
 #include "store/redis_link.h"
 #include "store/store.h"
 #include "store/whereabouts.h"
@@ -54,7 +54,7 @@ struct call {
 	uint64_t attempt; /* the shard's when it was sent */
 };
 
-struct load;
+struct store_loading;
 
 struct shard {
 	struct shard_env *env;
@@ -63,14 +63,14 @@ struct shard {
 	bool known;	   /* Redis' position was compared with ours on this connection */
 	bool hold;	   /* Redis answered an error: wait for the next check */
 	enum phase phase;
-	uint64_t attempt;  /* an answer to a call of an earlier attempt only says: look again */
-	struct load *load; /* owned; NULL: none, or over */
+	uint64_t attempt; /* an answer to a call of an earlier attempt only says: look again */
+	struct store_loading *load; /* owned; NULL: none, or over */
 
 	/* The chain: stored -> inflight -> queue -> submitted. */
 	bool has_submitted, has_stored;
 	struct store_meta stored, submitted;
-	struct group *inflight; /* owned; sent, and not known to have arrived */
-	struct queue queue;
+	struct row_group *inflight; /* owned; sent, and not known to have arrived */
+	struct row_queue queue;
 
 	/* PHASE_NEEDS_REWRITE */
 	char *reason;
@@ -112,18 +112,19 @@ void store_shard_step(struct shard *shard);
 void store_shard_check(struct shard *shard);
 /* The connection is gone: nothing is known any more. */
 void store_shard_down(struct shard *shard);
-/* Sends `command`; its answer comes to shard_sync.c, or for CALL_SCAN to load_on_scan(). */
+/* Sends `command`; its answer comes to shard_sync.c, or for CALL_SCAN to store_loading_on_scan(). */
 void store_shard_call(struct shard *shard, enum call_kind kind, const struct buf *command);
 /* Runs store_shard_step() of all shards in `delay_ms`, or earlier. */
 void store_shard_wake(struct shard_env *env, int64_t delay_ms);
 
 /* ---- load.c --------------------------------------------------------------------------------- */
 
-struct load *load_new(struct shard *shard, const struct store_load_request *request);
-void load_free(struct load *load);
+struct store_loading *store_loading_new(struct shard *shard,
+					const struct store_load_request *request);
+void store_loading_free(struct store_loading *load);
 /* The next step; as the last thing of its caller: the load may end and the shard may be gone. */
-void load_step(struct load *load);
-void load_on_where(struct load *load, const struct whereabouts *where);
-void load_on_scan(struct load *load, const struct redisReply *reply);
+void store_loading_step(struct store_loading *load);
+void store_loading_on_where(struct store_loading *load, const struct whereabouts *where);
+void store_loading_on_scan(struct store_loading *load, const struct redisReply *reply);
 /* The connection was lost in its middle. */
-void load_on_down(struct load *load);
+void store_loading_on_down(struct store_loading *load);

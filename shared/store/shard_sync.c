@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "loop/clock.h"
-#include "store/command.h"
+#include "store/redis_command.h"
 
 /*
  * FOLLOW          batches are applied, each from where the one before it ended
@@ -48,18 +48,18 @@ static void begin_fcall(const struct shard *shard, struct buf *command, const ch
 {
 	cleanup(buf_deinit) struct buf key = { 0 };
 	whereabouts_meta_key(shard->number, &key);
-	command_begin(command, 4 + n_args);
-	command_text(command, "FCALL");
-	command_text(command, name);
-	command_text(command, "1");
-	command_bytes(command, key.data, key.len);
+	redis_command_begin(command, 4 + n_args);
+	redis_command_text(command, "FCALL");
+	redis_command_text(command, name);
+	redis_command_text(command, "1");
+	redis_command_bytes(command, key.data, key.len);
 }
 
 static void append_sequence(struct buf *command, uint64_t sequence)
 {
 	char text[24];
 	snprintf(text, sizeof(text), "%" PRIu64, sequence);
-	command_text(command, text);
+	redis_command_text(command, text);
 }
 
 static void call_where(struct shard *shard)
@@ -71,22 +71,22 @@ static void call_where(struct shard *shard)
 
 static void call_apply(struct shard *shard)
 {
-	struct group *group = shard->inflight;
+	struct row_group *group = shard->inflight;
 	const struct store_meta *from = &shard->stored;
 	cleanup(buf_deinit) struct buf command = { 0 };
 
 	group->to.written_at_us = clock_wall_us();
 	buf_reserve(&command, group->data.len + group->n_rows * 32 + 512);
 	begin_fcall(shard, &command, "gpubus_apply",
-		    6 + 2 * WHEREABOUTS_META_FIELDS + group_n_args(group));
-	command_text(&command, shard->env->format);
-	command_number(&command, group->to.epoch);
-	command_number(&command, from->epoch);
-	command_number(&command, from->offset);
+		    6 + 2 * WHEREABOUTS_META_FIELDS + row_group_n_args(group));
+	redis_command_text(&command, shard->env->format);
+	redis_command_number(&command, group->to.epoch);
+	redis_command_number(&command, from->epoch);
+	redis_command_number(&command, from->offset);
 	append_sequence(&command, from->sequence);
-	command_number(&command, 2 * WHEREABOUTS_META_FIELDS);
+	redis_command_number(&command, 2 * WHEREABOUTS_META_FIELDS);
 	whereabouts_append_meta(&command, &group->to);
-	group_append_args(group, &command);
+	row_group_append_args(group, &command);
 	store_shard_call(shard, CALL_APPLY, &command);
 }
 
@@ -94,20 +94,20 @@ static void call_begin(struct shard *shard)
 {
 	cleanup(buf_deinit) struct buf command = { 0 };
 	begin_fcall(shard, &command, "gpubus_begin", 2);
-	command_number(&command, shard->submitted.epoch);
-	command_text(&command, shard->generation);
+	redis_command_number(&command, shard->submitted.epoch);
+	redis_command_text(&command, shard->generation);
 	store_shard_call(shard, CALL_BEGIN, &command);
 }
 
 static void call_stage(struct shard *shard)
 {
-	const struct group *group = shard->inflight;
+	const struct row_group *group = shard->inflight;
 	cleanup(buf_deinit) struct buf command = { 0 };
 	buf_reserve(&command, group->data.len + group->n_rows * 32 + 512);
-	begin_fcall(shard, &command, "gpubus_stage", 2 + group_n_args(group));
-	command_text(&command, shard->generation);
-	command_number(&command, shard->chunks);
-	group_append_args(group, &command);
+	begin_fcall(shard, &command, "gpubus_stage", 2 + row_group_n_args(group));
+	redis_command_text(&command, shard->generation);
+	redis_command_number(&command, shard->chunks);
+	row_group_append_args(group, &command);
 	store_shard_call(shard, CALL_STAGE, &command);
 }
 
@@ -117,10 +117,10 @@ static void call_switch(struct shard *shard)
 	shard->switch_meta = shard->submitted;
 	shard->switch_meta.written_at_us = clock_wall_us();
 	begin_fcall(shard, &command, "gpubus_switch", 4 + 2 * WHEREABOUTS_META_FIELDS);
-	command_text(&command, shard->generation);
-	command_number(&command, shard->chunks);
-	command_number(&command, shard->switch_meta.epoch);
-	command_text(&command, shard->env->format);
+	redis_command_text(&command, shard->generation);
+	redis_command_number(&command, shard->chunks);
+	redis_command_number(&command, shard->switch_meta.epoch);
+	redis_command_text(&command, shard->env->format);
 	whereabouts_append_meta(&command, &shard->switch_meta);
 	store_shard_call(shard, CALL_SWITCH, &command);
 }
@@ -130,8 +130,8 @@ static void call_switch(struct shard *shard)
 /* A group that may still grow waits for `linger_ms`, unless nothing more will come. */
 static bool take_group(struct shard *shard, bool at_once)
 {
-	const struct queue *queue = &shard->queue;
-	const struct group *first = queue->first;
+	const struct row_queue *queue = &shard->queue;
+	const struct row_group *first = queue->first;
 	if (!first)
 		return false;
 	if (!at_once && first == queue->last && first->n_rows < queue->group_rows_max) {
@@ -142,7 +142,7 @@ static bool take_group(struct shard *shard, bool at_once)
 			return false;
 		}
 	}
-	shard->inflight = queue_take(&shard->queue);
+	shard->inflight = row_queue_take(&shard->queue);
 	return true;
 }
 
@@ -161,7 +161,7 @@ static void step_rewrite(struct shard *shard)
 	else if (shard->ended && !shard->queue.first)
 		call_switch(shard);
 
-	const struct queue *queue = &shard->queue;
+	const struct row_queue *queue = &shard->queue;
 	if (shard->full && !shard->ended &&
 	    queue->n_rows < (size_t)SHARD_MORE_GROUPS * queue->group_rows_max &&
 	    queue->bytes < (size_t)SHARD_MORE_GROUPS * queue->group_bytes_max) {
@@ -192,7 +192,7 @@ void store_shard_step(struct shard *shard)
 		return;
 	}
 	if (shard->load) {
-		load_step(shard->load);
+		store_loading_step(shard->load);
 		return;
 	}
 	switch (shard->phase) {
@@ -228,7 +228,7 @@ void store_shard_down(struct shard *shard)
 	shard->known = false;
 	shard->hold = false;
 	if (shard->load)
-		load_on_down(shard->load);
+		store_loading_on_down(shard->load);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -250,14 +250,14 @@ static void is_applied(struct shard *shard)
 	struct store_meta to = shard->inflight->to;
 	shard->env->counts.applies++;
 	shard->env->counts.applied_rows += shard->inflight->n_rows;
-	group_free(steal(&shard->inflight));
+	row_group_free(steal(&shard->inflight));
 	is_stored(shard, to);
 }
 
 static void is_staged(struct shard *shard)
 {
 	store_shard_add_missing(shard, shard->inflight->n_records, shard->inflight->since_us);
-	group_free(steal(&shard->inflight));
+	row_group_free(steal(&shard->inflight));
 	shard->chunks++;
 }
 
@@ -316,7 +316,7 @@ static void on_where(struct shard *shard, const redisReply *reply)
 	whereabouts_read(&where, reply->element[0], reply->element[1]);
 	shard->known = true;
 	if (shard->load)
-		load_on_where(shard->load, &where);
+		store_loading_on_where(shard->load, &where);
 	else
 		compare(shard, &where);
 }
@@ -371,7 +371,7 @@ static void on_answer(void *context, const redisReply *reply)
 	} else if (call.kind == CALL_WHERE) {
 		on_where(shard, reply);
 	} else if (call.kind == CALL_SCAN) {
-		load_on_scan(shard->load, reply);
+		store_loading_on_scan(shard->load, reply);
 	} else {
 		on_word(shard, call.kind, reply);
 	}

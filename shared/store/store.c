@@ -19,6 +19,7 @@ struct store {
 	struct loop_timer *check;
 	struct buf status;
 	struct shard *shards[LIMIT_PARTITIONS]; /* owned; NULL: not open */
+	int32_t n_shards;			/* none is open from here on */
 };
 
 static const char *const state_names[] = {
@@ -41,7 +42,7 @@ const char *store_state_name(enum store_shard_state state)
 /* A step may end with a callback of the owner that opens and closes shards: nothing is kept across. */
 static void each_shard(struct store *store, void (*step)(struct shard *shard))
 {
-	for (size_t i = 0; i < LIMIT_PARTITIONS; i++)
+	for (int32_t i = 0; i < store->n_shards; i++)
 		if (store->shards[i])
 			step(store->shards[i]);
 }
@@ -60,7 +61,7 @@ static void on_library(void *context, const char *problem)
 static void on_up(void *context)
 {
 	struct store *store = context;
-	library_check(store->env.link, on_library, store);
+	store_library_check(store->env.link, on_library, store);
 }
 
 static void on_down(void *context, const char *reason)
@@ -167,6 +168,8 @@ void store_open_shard(struct store *store, int32_t number)
 {
 	assert(!find(store, number));
 	store->shards[number] = store_shard_new(&store->env, number);
+	if (number >= store->n_shards)
+		store->n_shards = number + 1;
 	store_shard_wake(&store->env, 0);
 }
 
@@ -180,7 +183,7 @@ void store_load(struct store *store, int32_t number, const struct store_load_req
 {
 	struct shard *shard = find(store, number);
 	assert(shard && !shard->load && !shard->has_submitted);
-	shard->load = load_new(shard, request);
+	shard->load = store_loading_new(shard, request);
 	store_shard_wake(&store->env, 0);
 }
 
@@ -189,7 +192,7 @@ static void bound_queues(struct store *store)
 {
 	struct shard *longest = NULL;
 	size_t total = 0;
-	for (size_t i = 0; i < LIMIT_PARTITIONS; i++) {
+	for (int32_t i = 0; i < store->n_shards; i++) {
 		struct shard *shard = store->shards[i];
 		if (!shard)
 			continue;
@@ -207,7 +210,9 @@ static void bound_queues(struct store *store)
 
 void store_submit(struct store *store, int32_t number, const struct store_batch *batch)
 {
-	store_shard_submit(find(store, number), batch);
+	struct shard *shard = find(store, number);
+	assert(!shard->load);
+	store_shard_submit(shard, batch);
 	bound_queues(store);
 }
 

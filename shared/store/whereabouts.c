@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/command.h"
+#include "store/redis_command.h"
 
 enum kind { TEXT, SIGNED, UNSIGNED, HEX };
 
@@ -100,8 +100,8 @@ void whereabouts_table_key(int32_t shard, const char *generation, enum store_tab
 
 static void append_number(struct buf *command, const char *name, int64_t number)
 {
-	command_text(command, name);
-	command_number(command, number);
+	redis_command_text(command, name);
+	redis_command_number(command, number);
 }
 
 void whereabouts_append_meta(struct buf *command, const struct store_meta *meta)
@@ -113,9 +113,9 @@ void whereabouts_append_meta(struct buf *command, const struct store_meta *meta)
 	append_number(command, "attachments", meta->applied.attachments);
 	append_number(command, "written_at", meta->written_at_us);
 	snprintf(text, sizeof(text), "%" PRIu64, meta->sequence);
-	command_text(command, "sequence");
-	command_text(command, text);
+	redis_command_text(command, "sequence");
+	redis_command_text(command, text);
 	snprintf(text, sizeof(text), "%016" PRIx64, meta->digest);
-	command_text(command, "digest");
-	command_text(command, text);
+	redis_command_text(command, "digest");
+	redis_command_text(command, text);
 }

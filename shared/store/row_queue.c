@@ -1,19 +1,19 @@
-#include "store/queue.h"
+#include "store/row_queue.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "store/command.h"
+#include "store/redis_command.h"
 
-void queue_init(struct queue *queue, uint32_t group_rows_max, size_t group_bytes_max)
+void row_queue_init(struct row_queue *queue, uint32_t group_rows_max, size_t group_bytes_max)
 {
-	*queue = (struct queue){ .group_rows_max = group_rows_max,
-				 .group_bytes_max = group_bytes_max };
+	*queue = (struct row_queue){ .group_rows_max = group_rows_max,
+				     .group_bytes_max = group_bytes_max };
 }
 
-void group_free(struct group *group)
+void row_group_free(struct row_group *group)
 {
 	if (!group)
 		return;
@@ -24,42 +24,42 @@ void group_free(struct group *group)
 }
 
 /* What the group costs in memory, as good as it can be known: data, rows, index. */
-size_t group_bytes(const struct group *group)
+size_t row_group_bytes(const struct row_group *group)
 {
 	return sizeof(*group) + group->data.size + group->rows_size * sizeof(*group->rows) +
 	       group->index.size * sizeof(*group->index.entries);
 }
 
-void queue_clear(struct queue *queue)
+void row_queue_clear(struct row_queue *queue)
 {
-	for (struct group *group; (group = queue_take(queue));)
-		group_free(group);
+	for (struct row_group *group; (group = row_queue_take(queue));)
+		row_group_free(group);
 }
 
-struct group *queue_take(struct queue *queue)
+struct row_group *row_queue_take(struct row_queue *queue)
 {
-	struct group *group = queue->first;
+	struct row_group *group = queue->first;
 	if (!group)
 		return NULL;
 	queue->first = group->next;
 	if (!queue->first)
 		queue->last = NULL;
 	queue->n_rows -= group->n_rows;
-	queue->bytes -= group_bytes(group);
+	queue->bytes -= row_group_bytes(group);
 	group->next = NULL;
 	return group;
 }
 
 static bool row_equals(const void *context, uint32_t slot, const void *key)
 {
-	const struct group *group = context;
-	const struct group_row *row = &group->rows[slot];
+	const struct row_group *group = context;
+	const struct queued_row *row = &group->rows[slot];
 	const struct store_row *sought = key;
 	return row->table == sought->table && row->field_len == sought->field_len &&
 	       memcmp(group->data.data + row->field, sought->field, row->field_len) == 0;
 }
 
-static uint32_t append(struct group *group, const void *data, size_t len)
+static uint32_t append(struct row_group *group, const void *data, size_t len)
 {
 	size_t at = group->data.len;
 	assert(at + len <= UINT32_MAX);
@@ -67,13 +67,13 @@ static uint32_t append(struct group *group, const void *data, size_t len)
 	return (uint32_t)at;
 }
 
-static void count(struct group *group, const struct group_row *row, uint32_t by)
+static void count(struct row_group *group, const struct queued_row *row, uint32_t by)
 {
 	uint32_t *n = row->deleted ? group->n_deleted : group->n_set;
 	n[row->table] += by;
 }
 
-static void set_value(struct group *group, struct group_row *row, const struct store_row *from)
+static void set_value(struct row_group *group, struct queued_row *row, const struct store_row *from)
 {
 	row->deleted = !from->value;
 	if (from->value) {
@@ -88,7 +88,7 @@ static void set_value(struct group *group, struct group_row *row, const struct s
 	count(group, row, 1);
 }
 
-static void put(struct group *group, const struct store_row *from)
+static void put(struct row_group *group, const struct store_row *from)
 {
 	uint64_t hash = index_hash(from->field, from->field_len, from->table);
 	uint32_t slot = index_find(&group->index, hash, row_equals, group, from);
@@ -102,19 +102,19 @@ static void put(struct group *group, const struct store_row *from)
 		group->rows_size = group->rows_size ? group->rows_size * 2 : 16;
 		group->rows = memory_resize(group->rows, group->rows_size, sizeof(*group->rows));
 	}
-	struct group_row *row = &group->rows[group->n_rows];
-	*row = (struct group_row){ .table = (uint8_t)from->table,
-				   .field = append(group, from->field, from->field_len),
-				   .field_len = (uint32_t)from->field_len };
+	struct queued_row *row = &group->rows[group->n_rows];
+	*row = (struct queued_row){ .table = (uint8_t)from->table,
+				    .field = append(group, from->field, from->field_len),
+				    .field_len = (uint32_t)from->field_len };
 	index_add(&group->index, hash, group->n_rows++);
 	set_value(group, row, from);
 }
 
 /* The group that takes the rows, new if they would make the last one too large. */
-static struct group *group_for(struct queue *queue, const struct store_row *rows, size_t n_rows,
-			       int64_t now_us)
+static struct row_group *group_for(struct row_queue *queue, const struct store_row *rows,
+				   size_t n_rows, int64_t now_us)
 {
-	struct group *last = queue->last;
+	struct row_group *last = queue->last;
 	size_t bytes = 0;
 	for (size_t i = 0; i < n_rows; i++)
 		bytes += rows[i].field_len + rows[i].value_len;
@@ -122,7 +122,7 @@ static struct group *group_for(struct queue *queue, const struct store_row *rows
 	    last->data.len + bytes <= queue->group_bytes_max)
 		return last;
 
-	struct group *group = memory_zeroed(1, sizeof(*group));
+	struct row_group *group = memory_zeroed(1, sizeof(*group));
 	group->since_us = now_us;
 	if (last) {
 		group->to = last->to;
@@ -131,27 +131,27 @@ static struct group *group_for(struct queue *queue, const struct store_row *rows
 		queue->first = group;
 	}
 	queue->last = group;
-	queue->bytes += group_bytes(group);
+	queue->bytes += row_group_bytes(group);
 	return group;
 }
 
-void queue_add(struct queue *queue, const struct store_row *rows, size_t n_rows,
-	       const struct store_meta *to, uint64_t n_records, int64_t now_us)
+void row_queue_add(struct row_queue *queue, const struct store_row *rows, size_t n_rows,
+		   const struct store_meta *to, uint64_t n_records, int64_t now_us)
 {
-	struct group *group = group_for(queue, rows, n_rows, now_us);
-	size_t bytes = group_bytes(group), n = group->n_rows;
+	struct row_group *group = group_for(queue, rows, n_rows, now_us);
+	size_t bytes = row_group_bytes(group), n = group->n_rows;
 	for (size_t i = 0; i < n_rows; i++)
 		put(group, &rows[i]);
 	if (to)
 		group->to = *to;
 	group->n_records += n_records;
 	queue->n_rows += group->n_rows - n;
-	queue->bytes += group_bytes(group) - bytes;
+	queue->bytes += row_group_bytes(group) - bytes;
 }
 
 /* ---- as arguments --------------------------------------------------------------------------- */
 
-size_t group_n_args(const struct group *group)
+size_t row_group_n_args(const struct row_group *group)
 {
 	size_t n = 0;
 	for (int table = 0; table < STORE_TABLES; table++)
@@ -160,23 +160,24 @@ size_t group_n_args(const struct group *group)
 	return n;
 }
 
-void group_append_args(const struct group *group, struct buf *command)
+void row_group_append_args(const struct row_group *group, struct buf *command)
 {
 	const char *data = group->data.data;
 	for (int table = 0; table < STORE_TABLES; table++) {
 		if (!group->n_set[table] && !group->n_deleted[table])
 			continue;
-		command_text(command, store_table_name((enum store_table)table));
-		command_number(command, group->n_set[table]);
-		command_number(command, group->n_deleted[table]);
+		redis_command_text(command, store_table_name((enum store_table)table));
+		redis_command_number(command, group->n_set[table]);
+		redis_command_number(command, group->n_deleted[table]);
 		for (int deleted = 0; deleted <= 1; deleted++)
 			for (uint32_t i = 0; i < group->n_rows; i++) {
-				const struct group_row *row = &group->rows[i];
+				const struct queued_row *row = &group->rows[i];
 				if (row->table != table || row->deleted != deleted)
 					continue;
-				command_bytes(command, data + row->field, row->field_len);
+				redis_command_bytes(command, data + row->field, row->field_len);
 				if (!deleted)
-					command_bytes(command, data + row->value, row->value_len);
+					redis_command_bytes(command, data + row->value,
+							    row->value_len);
 			}
 	}
 }

@@ -1,4 +1,4 @@
-#include "store/command.h"
+#include "store/redis_command.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -28,31 +28,31 @@ static void count(struct buf *command, char kind, size_t number)
 	buf_append(command, line, n);
 }
 
-void command_begin(struct buf *command, size_t n_args)
+void redis_command_begin(struct buf *command, size_t n_args)
 {
 	count(command, '*', n_args);
 }
 
-void command_bytes(struct buf *command, const void *data, size_t len)
+void redis_command_bytes(struct buf *command, const void *data, size_t len)
 {
 	count(command, '$', len);
 	buf_append(command, data, len);
 	buf_append(command, "\r\n", 2);
 }
 
-void command_text(struct buf *command, const char *text)
+void redis_command_text(struct buf *command, const char *text)
 {
-	command_bytes(command, text, strlen(text));
+	redis_command_bytes(command, text, strlen(text));
 }
 
-void command_number(struct buf *command, int64_t number)
+void redis_command_number(struct buf *command, int64_t number)
 {
 	char text[24];
 	int len = snprintf(text, sizeof(text), "%" PRId64, number);
-	command_bytes(command, text, (size_t)len);
+	redis_command_bytes(command, text, (size_t)len);
 }
 
-void command_words(struct buf *command, ...)
+void redis_command_words(struct buf *command, ...)
 {
 	va_list words;
 	size_t n = 0;
@@ -61,9 +61,9 @@ void command_words(struct buf *command, ...)
 		n++;
 	va_end(words);
 
-	command_begin(command, n);
+	redis_command_begin(command, n);
 	va_start(words, command);
 	for (const char *word; (word = va_arg(words, const char *));)
-		command_text(command, word);
+		redis_command_text(command, word);
 	va_end(words);
 }

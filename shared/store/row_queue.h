@@ -13,7 +13,7 @@
 #include "base/index.h"
 #include "store/meta.h"
 
-struct group_row {
+struct queued_row {
 	uint32_t field; /* offsets into data */
 	uint32_t field_len;
 	uint32_t value;
@@ -23,10 +23,10 @@ struct group_row {
 	bool deleted;
 };
 
-struct group {
-	struct group *next;
+struct row_group {
+	struct row_group *next;
 	struct buf data;
-	struct group_row *rows;
+	struct queued_row *rows;
 	uint32_t n_rows, rows_size;
 	uint32_t n_set[STORE_TABLES], n_deleted[STORE_TABLES];
 	struct index index;
@@ -35,26 +35,26 @@ struct group {
 	int64_t since_us; /* when its first row or batch came */
 };
 
-struct queue {
-	struct group *first, *last;
+struct row_queue {
+	struct row_group *first, *last;
 	size_t n_rows;
-	size_t bytes; /* of all groups, as queue_group_bytes() counts */
+	size_t bytes; /* of all groups, as row_group_bytes() counts */
 	uint32_t group_rows_max;
 	size_t group_bytes_max;
 };
 
-void queue_init(struct queue *queue, uint32_t group_rows_max, size_t group_bytes_max);
+void row_queue_init(struct row_queue *queue, uint32_t group_rows_max, size_t group_bytes_max);
 /* Drops everything. */
-void queue_clear(struct queue *queue);
+void row_queue_clear(struct row_queue *queue);
 /* All rows go into one group: the last one when they fit, else a new one. `to` and `n_records` as in
  * struct store_batch; without `to` the group keeps the one it has. */
-void queue_add(struct queue *queue, const struct store_row *rows, size_t n_rows,
-	       const struct store_meta *to, uint64_t n_records, int64_t now_us);
+void row_queue_add(struct row_queue *queue, const struct store_row *rows, size_t n_rows,
+		   const struct store_meta *to, uint64_t n_records, int64_t now_us);
 /* Takes the first group off; NULL: empty. The caller frees it. */
-struct group *queue_take(struct queue *queue);
+struct row_group *row_queue_take(struct row_queue *queue);
 
-void group_free(struct group *group);
-size_t group_bytes(const struct group *group);
+void row_group_free(struct row_group *group);
+size_t row_group_bytes(const struct row_group *group);
 /* The groups' rows as arguments of gpubus_apply and gpubus_stage: see gpubus.lua, write_rows. */
-size_t group_n_args(const struct group *group);
-void group_append_args(const struct group *group, struct buf *command);
+size_t row_group_n_args(const struct row_group *group);
+void row_group_append_args(const struct row_group *group, struct buf *command);
