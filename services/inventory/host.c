@@ -43,8 +43,9 @@ struct host {
 	enum host_health health;
 	bool scanning;
 	bool scan_again;
-	bool told;  /* a scan was announced */
-	bool dying; /* host_free() was called during a scan, whose end frees it */
+	bool told;    /* a scan was announced */
+	bool changed; /* the book, since it was saved */
+	bool dying;   /* host_free() was called during a scan, whose end frees it */
 	struct scan_job job;
 };
 
@@ -99,6 +100,7 @@ static void run_scan(void *context)
 static void announce(void *context, struct gpu_entry *entry)
 {
 	struct host *host = context;
+	host->changed = true;
 	publisher_announce(host->context->publisher, &entry->announcement);
 }
 
@@ -120,6 +122,15 @@ static void log_gpus(const struct host *host, const struct pci_scan *scan)
 	}
 }
 
+static void save_book(struct host *host)
+{
+	int r = gpu_book_save(&host->book, host->book_path);
+	host->changed = r < 0;
+	if (r < 0)
+		log_warning("%s cannot be written, a GPU that disappears may not be missed: %s",
+			    host->book_path, strerror(-r));
+}
+
 static void take_scan(struct host *host)
 {
 	struct scan_job *job = &host->job;
@@ -134,10 +145,9 @@ static void take_scan(struct host *host)
 	host->health = scan->complete ? HOST_SCANNED : HOST_UNREADABLE;
 	keep_seen(host, &job->seen);
 
-	int r = gpu_book_save(&host->book, host->book_path);
-	if (r < 0)
-		log_warning("%s cannot be written, a GPU that disappears may not be missed: %s",
-			    host->book_path, strerror(-r));
+	/* A host that has moved here: its strays in the file are told by now, and forgotten. */
+	if (host->changed || host->n_farewells)
+		save_book(host);
 	if (!host->told) {
 		host->told = true;
 		host_beat(host);

@@ -76,10 +76,9 @@ static int run(const struct inventory_options *options)
 		loop_on_shutdown(loop, inventory_shut_down, inventory);
 		log_info("running hosts=%zu first=%s pool=%s", n, places[0].name,
 			 places[0].pool_id);
-		bool overdue = loop_run(loop) != 0;
-		if (overdue)
+		if (loop_run(loop) != 0)
 			log_warning("stopped before everything was published");
-		if (options->once ? inventory_is_done(inventory) : !overdue)
+		if (!options->once || inventory_is_done(inventory))
 			status = EXIT_SUCCESS;
 	}
 	inventory_free(inventory);

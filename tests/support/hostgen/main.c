@@ -12,8 +12,7 @@
 #include "tree.h"
 
 static const char usage[] =
-	"usage: gpubus-hostgen --output DIR [FILE]\n"
-	"       gpubus-hostgen --output DIR --hosts N\n\n"
+	"usage: gpubus-hostgen --output DIR [FILE]\n\n"
 	"Makes PCI hosts to test and play with, for gpubus scan --sysfs DIR/HOST/sys and\n"
 	"gpubus-inventory --hosts-dir DIR. FILE, or standard input, describes them:\n\n"
 	"  host h count=100 pool=1 cores=64 ram-gb=512         100 hosts h1 ... h100\n"
@@ -23,21 +22,11 @@ static const char usage[] =
 	"host: count= pool= cores= ram-gb= iommu=off vfio=off remapping=off\n"
 	"gpu, device: count= slot=[DDDD:]BB:DD class= audio usb usb-c driver= companion-driver=\n"
 	"  group=N|none port-in-group numa= switch= boot-vga vfs= vf-driver= without=FILE\n"
-	"tests/support/hostgen/description.h says what each of them means.\n\n"
-	"With --hosts N instead of a description: hosts h1 ... hN of pool 1 with two NUMA nodes,\n"
-	"4 x Tesla P4 and 2 x Tesla T4 each, free to be given to VMs, beside a boot display.\n";
-
-static const char usual_host[] = "gpu 1a03:2000 driver=ast boot-vga slot=00:02\n"
-				 "device 8086:1521 class=020000 driver=igb count=2\n"
-				 "gpu 10de:1bb3:10de:11d8 count=2 driver=vfio-pci numa=0 switch=1\n"
-				 "gpu 10de:1bb3:10de:11d8 count=2 driver=vfio-pci numa=1 switch=2\n"
-				 "gpu 10de:1eb8:10de:12a2 driver=vfio-pci numa=0 switch=1\n"
-				 "gpu 10de:1eb8:10de:12a2 driver=vfio-pci numa=1 switch=2\n";
+	"tests/support/hostgen/description.h says what each of them means.\n";
 
 struct settings {
 	const char *output;
-	const char *file;  /* NULL: standard input */
-	const char *hosts; /* NULL: the description says */
+	const char *file; /* NULL: standard input */
 };
 
 static int read_file(FILE *file, struct buf *text)
@@ -87,22 +76,16 @@ static int parse(int argc, char **argv, struct settings *settings)
 		bool last = i + 1 == argc;
 		if (strcmp(argv[i], "--output") == 0 && !last)
 			settings->output = argv[++i];
-		else if (strcmp(argv[i], "--hosts") == 0 && !last)
-			settings->hosts = argv[++i];
 		else if (argv[i][0] != '-' && !settings->file)
 			settings->file = argv[i];
 		else
 			return 1;
 	}
-	return !settings->output || (settings->file && settings->hosts);
+	return !settings->output;
 }
 
 static int read_description(const struct settings *settings, struct buf *text)
 {
-	if (settings->hosts) {
-		buf_printf(text, "host h count=%s\n%s", settings->hosts, usual_host);
-		return 0;
-	}
 	FILE *file = settings->file ? fopen(settings->file, "re") : stdin;
 	if (!file || read_file(file, text)) {
 		fprintf(stderr, "gpubus-hostgen: %s: %s\n",
