@@ -1,20 +1,23 @@
 #include "bus/offsets.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
 #include "bus/kafka.h"
+#include "loop/clock.h"
 
-enum { ANSWER_TIMEOUT_MS = 10000 };
+enum { ANSWER_TIMEOUT_MS = 10000, RETRY_MS = 20 };
 
 /* One call of bus_offsets_ask(). */
 struct question {
 	struct question *next;
 	bus_offsets_fn fn; /* NULL: cancelled */
 	void *context;	   /* the owner's */
+	char error[160];   /* "": none */
 	size_t n;
 	struct bus_offset offsets[];
 };
@@ -34,10 +37,10 @@ struct bus_offsets {
 	struct kafka_client *client; /* owned */
 	bool has_group;
 	bool freed;
+	atomic_bool cut_short;	  /* nobody waits for the answers any more */
 	struct questions waiting; /* owned */
 	struct questions asked;	  /* owned */
 	bool under_way;
-	char error[256]; /* of the round trip; "": none */
 };
 
 static void questions_init(struct questions *questions)
@@ -80,19 +83,71 @@ static void destroy(struct bus_offsets *offsets)
 
 enum which { LOW, HIGH, COMMITTED };
 
-static rd_kafka_resp_err_t ask(struct bus_offsets *offsets, enum which which,
-			       rd_kafka_topic_partition_list_t *list)
+/* What passes while leaders and coordinators move; a new topic may be unknown for a moment. */
+static bool is_transient(rd_kafka_resp_err_t error)
+{
+	switch (error) {
+	case RD_KAFKA_RESP_ERR__TRANSPORT:
+	case RD_KAFKA_RESP_ERR__TIMED_OUT:
+	case RD_KAFKA_RESP_ERR__WAIT_COORD:
+	case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+	case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+	case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
+	case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+	case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+	case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static rd_kafka_resp_err_t ask_once(struct bus_offsets *offsets, enum which which,
+				    rd_kafka_topic_partition_list_t *list, int timeout_ms)
 {
 	rd_kafka_t *rk = offsets->client->rk;
 
-	if (which == COMMITTED)
-		return rd_kafka_committed(rk, list, ANSWER_TIMEOUT_MS);
-	/* ListOffsets takes these two in place of a time. It fetches all partitions of a broker in
-	 * one request and asks all brokers at once. */
-	for (int i = 0; i < list->cnt; i++)
+	/* ListOffsets takes these two in place of a time. It asks for all partitions of a broker in one
+	 * request, and all brokers at once. */
+	for (int i = 0; i < list->cnt; i++) {
+		list->elems[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
 		list->elems[i].offset =
 			which == LOW ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
-	return rd_kafka_offsets_for_times(rk, list, ANSWER_TIMEOUT_MS);
+	}
+	if (which == COMMITTED)
+		return rd_kafka_committed(rk, list, timeout_ms);
+	return rd_kafka_offsets_for_times(rk, list, timeout_ms);
+}
+
+/* Asks until every partition has an answer or an error that will not pass. */
+static void ask(struct bus_offsets *offsets, enum which which,
+		rd_kafka_topic_partition_list_t *list, int64_t until_us)
+{
+	const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000 };
+	bool again;
+
+	do {
+		int64_t left_ms = (until_us - clock_monotonic_us()) / 1000;
+		rd_kafka_resp_err_t error =
+			ask_once(offsets, which, list, left_ms > 0 ? (int)left_ms : 1);
+
+		again = false;
+		for (int i = 0; i < list->cnt; i++) {
+			if (error && !list->elems[i].err)
+				list->elems[i].err = error;
+			again |= is_transient(list->elems[i].err);
+		}
+		again = again && clock_monotonic_us() < until_us &&
+			!atomic_load(&offsets->cut_short);
+		if (again)
+			nanosleep(&pause, NULL); /* in a thread of the pool */
+	} while (again);
 }
 
 static void set_value(struct bus_offset *offset, enum which which, int64_t value)
@@ -110,13 +165,33 @@ static void set_value(struct bus_offset *offset, enum which which, int64_t value
 	}
 }
 
+/* Gives every question its answers, or the error of one of its partitions. */
+static void hand_out(struct bus_offsets *offsets, enum which which,
+		     rd_kafka_topic_partition_list_t *list)
+{
+	for (struct question *q = offsets->asked.first; q; q = q->next) {
+		for (size_t i = 0; i < q->n; i++) {
+			const rd_kafka_topic_partition_t *found =
+				rd_kafka_topic_partition_list_find(list,
+								   topic_name(q->offsets[i].topic),
+								   q->offsets[i].partition);
+
+			if (found->err)
+				snprintf(q->error, sizeof(q->error), "%s %d: %s", found->topic,
+					 found->partition, rd_kafka_err2str(found->err));
+			else
+				set_value(&q->offsets[i], which, found->offset);
+		}
+	}
+}
+
 static void on_work(void *context)
 {
 	struct bus_offsets *offsets = context;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
 	enum which last = offsets->has_group ? COMMITTED : HIGH;
+	int64_t until_us = clock_monotonic_us() + (int64_t)ANSWER_TIMEOUT_MS * 1000;
 
-	offsets->error[0] = '\0';
 	/* The same partition may be asked for in several questions. */
 	for (struct question *q = offsets->asked.first; q; q = q->next)
 		for (size_t i = 0; i < q->n; i++)
@@ -125,25 +200,9 @@ static void on_work(void *context)
 				rd_kafka_topic_partition_list_add(list,
 								  topic_name(q->offsets[i].topic),
 								  q->offsets[i].partition);
-	for (enum which which = LOW; which <= last && !offsets->error[0] && list->cnt; which++) {
-		rd_kafka_resp_err_t error = ask(offsets, which, list);
-
-		if (error)
-			snprintf(offsets->error, sizeof(offsets->error), "%s",
-				 rd_kafka_err2str(error));
-		for (int i = 0; i < list->cnt && !offsets->error[0]; i++)
-			if (list->elems[i].err)
-				snprintf(offsets->error, sizeof(offsets->error), "%s %d: %s",
-					 list->elems[i].topic, list->elems[i].partition,
-					 rd_kafka_err2str(list->elems[i].err));
-		for (struct question *q = offsets->asked.first; q && !offsets->error[0];
-		     q = q->next)
-			for (size_t i = 0; i < q->n; i++)
-				set_value(&q->offsets[i], which,
-					  rd_kafka_topic_partition_list_find(
-						  list, topic_name(q->offsets[i].topic),
-						  q->offsets[i].partition)
-						  ->offset);
+	for (enum which which = LOW; which <= last && list->cnt; which++) {
+		ask(offsets, which, list, until_us);
+		hand_out(offsets, which, list);
 	}
 	rd_kafka_topic_partition_list_destroy(list);
 }
@@ -171,7 +230,7 @@ static void on_work_done(void *context)
 	while (!offsets->freed && (question = questions_take(&offsets->asked))) {
 		if (question->fn)
 			question->fn(question->context, question->offsets, question->n,
-				     offsets->error[0] ? offsets->error : NULL);
+				     question->error[0] ? question->error : NULL);
 		free(question);
 	}
 	offsets->under_way = false;
@@ -237,6 +296,7 @@ void bus_offsets_free(struct bus_offsets *offsets)
 	if (!offsets || offsets->freed)
 		return;
 	offsets->freed = true;
+	atomic_store(&offsets->cut_short, true);
 	if (!offsets->under_way)
 		destroy(offsets);
 }

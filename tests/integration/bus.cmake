@@ -8,3 +8,7 @@ endforeach()
 
 add_executable(bus-bench bus/bus_bench.c bus/fixture.c)
 target_link_libraries(bus-bench PRIVATE bus PkgConfig::RDKAFKA PkgConfig::CMOCKA)
+
+add_executable(bus_topics_test bus/topics_test.c)
+target_link_libraries(bus_topics_test PRIVATE bus PkgConfig::RDKAFKA PkgConfig::CMOCKA)
+server_test(bus_topics LABEL integration SERVERS kafka COMMAND $<TARGET_FILE:bus_topics_test>)
