@@ -27,8 +27,10 @@ demo_start() {
 		echo "a demo is running in this checkout already" >&2
 		return 1
 	fi
-	rm -rf "$demo"
-	mkdir -p "$demo"
+	# The recorded hosts are many small files: they are unpacked once.
+	mkdir -p "$demo/hosts"
+	find "$demo" -mindepth 1 -maxdepth 1 ! -name hosts -exec rm -rf {} +
+	rm -rf "$demo"/hosts/h[0-9]
 	export PROCESS_DIES_WITH_PARENT=1 # nothing outlives the demo, however it ends
 	trap demo_stop EXIT
 	trap 'exit 130' INT

@@ -125,7 +125,7 @@ def main():
         "rejected": [{"vm": refusal["vm_id"], "code": refusal["code"], "message": refusal["message"]}],
     }
     unfinished = DIR / "summary.json.new"
-    unfinished.write_text(json.dumps(summary, indent=2) + "\n")
+    unfinished.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(unfinished, DIR / "summary.json")
 
 
