@@ -428,6 +428,7 @@ void shard_on_followed(struct shard *shard, const struct message *message, int64
 {
 	if (!shard->state)
 		return; /* unfollowed meanwhile */
+	shard->followed++;
 	arena_reset(&shard->arena);
 	if (message->topic == TOPIC_DECISIONS)
 		on_decisions(shard, message, now_us);

@@ -56,10 +56,12 @@ struct shard {
 	/* ---- the log ---- */
 	struct shard_state *state; /* owned; NULL while IDLE, DEPOSED and STOPPED */
 	struct follow log;
-	int64_t own_epoch;		/* offset of the own marker; -1 until it was read */
-	char nonce[37];			/* of the own marker */
-	int64_t checkpoint_offset;	/* where reading the log began */
-	uint64_t takeovers;		/* how many were begun */
+	int64_t own_epoch;	   /* offset of the own marker; -1 until it was read */
+	char nonce[37];		   /* of the own marker */
+	int64_t checkpoint_offset; /* where reading the log began */
+	uint64_t takeovers;	   /* how many were begun */
+	int64_t takeover_began_us;
+	uint64_t followed;		/* messages read since then */
 	bool marker_unsent;		/* there was no room for it */
 	struct input_positions settled; /* input positions of what was read back */
 

@@ -99,6 +99,8 @@ static void new_state(struct shard *shard)
 void shard_begin_takeover(struct shard *shard, int64_t now_us)
 {
 	shard->takeovers++;
+	shard->takeover_began_us = now_us;
+	shard->followed = 0;
 	shard->inputs_paused = false;
 	shard_pause_inputs(shard);
 	new_state(shard);
@@ -268,7 +270,9 @@ static void start_owning(struct shard *shard, int64_t now_us)
 		return;
 	}
 	shard_enter(shard, SHARD_OWNING, now_us);
-	log_info("shard=%d owned epoch=%" PRId64, shard->config.partition, shard->own_epoch);
+	log_info("shard=%d owned epoch=%" PRId64 " after_ms=%" PRId64 " messages=%" PRIu64,
+		 shard->config.partition, shard->own_epoch,
+		 (now_us - shard->takeover_began_us) / 1000, shard->followed);
 	shard_go_on(shard, now_us);
 }
 

@@ -3,7 +3,8 @@
  * stand in the log and to be answered. The same program loads the scheduler and the echo.
  *
  *   gpubus-bench-load BOOTSTRAP PREFIX PARTITIONS POOLS OPERATIONS RATE WINDOW MODEL [keep]
- * PREFIX gpubus or echo; POOLS pools are named 1..POOLS; RATE operations per second (0: as fast as
+ * PREFIX gpubus or echo; POOLS pools are named 1..POOLS (or BENCH_POOL in the environment is
+ * the only one); RATE operations per second (0: as fast as
  * WINDOW VMs, each with one operation in flight, allow). With `keep` what was assigned is not released
  * at the end. Prints one JSON object; exits 1 when an answer is not the one that must come.
  */
@@ -33,7 +34,8 @@ struct load {
 	char requests[64], decisions[64], answers[64];
 	int partitions, pools;
 	const char *model;
-	char run[32]; /* makes ids of this run unlike those of others */
+	const char *only_pool; /* instead of 1..pools; from BENCH_POOL */
+	char run[32];	       /* makes ids of this run unlike those of others */
 	struct vm *vms;
 	size_t window;
 	size_t next_vm; /* whose turn it is */
@@ -63,7 +65,10 @@ static void send_operation(struct load *load, size_t i)
 	struct gpu_ask ask = { .name = load->model, .count = 1 };
 	struct record record;
 
-	snprintf(pool, sizeof(pool), "%zu", i % (size_t)load->pools + 1);
+	if (load->only_pool)
+		snprintf(pool, sizeof(pool), "%s", load->only_pool);
+	else
+		snprintf(pool, sizeof(pool), "%zu", i % (size_t)load->pools + 1);
 	snprintf(vm_id, sizeof(vm_id), "%s-%zu", load->run, i);
 	/* The VM's number is the last thing in the id: that is how the answer is matched. */
 	snprintf(request_id, sizeof(request_id), "%s-%zu-%c%zu", load->run, load->sent,
@@ -243,7 +248,8 @@ int main(int argc, char **argv)
 	struct load load = { .partitions = atoi(argv[3]),
 			     .pools = atoi(argv[4]),
 			     .window = strtoul(argv[7], NULL, 10),
-			     .model = argv[8] };
+			     .model = argv[8],
+			     .only_pool = getenv("BENCH_POOL") };
 	size_t operations = strtoul(argv[5], NULL, 10);
 	bool echo = strcmp(argv[2], "echo") == 0;
 	const char *suffix = echo ? "" : ".v1";
