@@ -65,6 +65,7 @@ struct redis_link {
 	int64_t down_since_us; /* wall clock */
 	unsigned seed;
 	char *reason; /* of the latest loss; NULL before the first attempt has ended */
+	bool settled; /* redis_link_settled() was called: the next loss is news */
 	struct buf status;
 };
 
@@ -99,11 +100,14 @@ static void link_lost(struct redis_link *link, const char *reason)
 	} else {
 		link->failed_connects++;
 	}
-	if (!link->reason || strcmp(link->reason, reason) != 0) {
+	bool told_before = !link->settled && link->reason && strcmp(link->reason, reason) == 0;
+	if (!told_before) {
+		char *kept = memory_strdup(reason);
 		free(link->reason);
-		link->reason = memory_strdup(reason);
+		link->reason = kept;
 		log_warning("redis is down url=%s reason=\"%s\"", link->url->shown, reason);
 	}
+	link->settled = false;
 	loop_timer_start(link->timer, backoff_ms(link), 0);
 	link->failures++;
 	link->state = WAITING;
@@ -200,9 +204,6 @@ static void is_up(struct redis_link *link)
 	link->state = UP;
 	link->up_since_us = clock_monotonic_us();
 	link->connects++;
-	log_info("redis is up url=%s", link->url->shown);
-	free(link->reason);
-	link->reason = NULL;
 	int64_t look_ms = link->config.command_timeout_ms / 4 + 1;
 	loop_timer_start(link->timer, look_ms, look_ms);
 	link->callbacks.on_up(link->callbacks.context);
@@ -438,6 +439,12 @@ void redis_link_free(struct redis_link *link)
 	free(link->reason);
 	buf_deinit(&link->status);
 	free(link);
+}
+
+void redis_link_settled(struct redis_link *link)
+{
+	link->settled = true;
+	log_info("redis is up url=%s", link->url->shown);
 }
 
 bool redis_link_is_up(const struct redis_link *link)

@@ -44,6 +44,9 @@ int redis_link_new(struct loop *loop, struct redis_url *url, const struct redis_
 void redis_link_free(struct redis_link *link);
 DEFINE_CLEANUP(struct redis_link *, redis_link_free);
 
+/* The owner finds the connection usable: it is logged, and so will be its loss. Without it a server that
+ * accepts us again and again, only to be dropped for the same reason, is logged once. */
+void redis_link_settled(struct redis_link *link);
 bool redis_link_is_up(const struct redis_link *link);
 /* Only while up. `command` is in the wire format (see redis_command.h) and is copied. */
 void redis_link_send(struct redis_link *link, const char *command, size_t len, redis_reply_fn fn,

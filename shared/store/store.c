@@ -55,6 +55,7 @@ static void on_library(void *context, const char *problem)
 		return;
 	}
 	store->env.ready = true;
+	redis_link_settled(store->env.link);
 	store_shard_wake(&store->env, 0);
 }
 

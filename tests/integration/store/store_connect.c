@@ -301,10 +301,76 @@ static void test_a_deleted_library_comes_back(void **state)
 	owner_deinit(&owner);
 }
 
-static void test_tls_that_is_not_there_is_told_at_once(void **state)
+#ifdef GPUBUS_REDIS_TLS
+
+/* Its own server, with a certificate made for this test. */
+static void test_tls(void **state)
 {
 	(void)state;
-#ifndef GPUBUS_REDIS_TLS
+	char dir[] = "/tmp/gpubus-tls-XXXXXX", cert[64], key[64], port[16], command[512], url[256];
+	assert_non_null(mkdtemp(dir));
+	snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
+	snprintf(key, sizeof(key), "%s/key.pem", dir);
+	snprintf(port, sizeof(port), "%d", free_port());
+	snprintf(command, sizeof(command),
+		 "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout %s "
+		 "-out %s 2>/dev/null",
+		 key, cert);
+	assert_int_equal(system(command), 0);
+	const char *const extra[] = { "--tls-port",
+				      port,
+				      "--tls-cert-file",
+				      cert,
+				      "--tls-key-file",
+				      key,
+				      "--tls-ca-cert-file",
+				      cert,
+				      "--tls-auth-clients",
+				      "no",
+				      "--bind",
+				      "127.0.0.1",
+				      NULL };
+	const struct redis_server_options options = { .extra = extra };
+	server = redis_server_start(&options);
+
+	struct owner owner;
+	snprintf(url, sizeof(url), "rediss://127.0.0.1:%s?cacert=%s", port, cert);
+	owner_init(&owner, server, url, NULL, 5000);
+	owner_start(&owner);
+	owner_change(&owner, 500);
+	owner_run_until(&owner, owner_in_step);
+	owner_check(&owner);
+	free(redis_server_command(server, "CLIENT KILL TYPE normal SKIPME yes"));
+	owner_run_until(&owner, is_down);
+	owner_change(&owner, 10);
+	owner_run_until(&owner, owner_in_step);
+	owner_check(&owner);
+
+	struct store_reader *reader;
+	struct store_meta meta;
+	assert_int_equal(store_reader_new(url, 5000, &reader, NULL), 0);
+	assert_int_equal(store_read_meta(reader, SHARD, &meta, NULL), 0);
+	assert_true(store_meta_same(&meta, &owner.meta));
+	store_reader_free(reader);
+	owner_deinit(&owner);
+
+	/* A certificate that nobody we trust has signed. */
+	snprintf(url, sizeof(url), "rediss://127.0.0.1:%s", port);
+	owner_init(&owner, server, url, NULL, 10);
+	owner_run_until(&owner, has_failed);
+	assert_int_equal(owner_counts(&owner).connects, 0);
+	owner_deinit(&owner);
+	redis_server_stop(server);
+	unlink(cert);
+	unlink(key);
+	rmdir(dir);
+}
+
+#else
+
+static void test_tls(void **state)
+{
+	(void)state;
 	struct loop *loop = loop_new();
 	const struct store_config config = { .url = "rediss://:secret@localhost", .format = "1" };
 	const struct store_callbacks callbacks = { 0 };
@@ -315,8 +381,9 @@ static void test_tls_that_is_not_there_is_told_at_once(void **state)
 	assert_null(strstr(error, "secret"));
 	free(error);
 	loop_free(loop);
-#endif
 }
+
+#endif
 
 #define with_server(test) cmocka_unit_test_setup_teardown(test, start_server, stop_server)
 
@@ -335,7 +402,7 @@ int main(void)
 		with_server(test_an_older_library_is_replaced),
 		with_server(test_a_newer_library_is_refused),
 		with_server(test_a_deleted_library_comes_back),
-		cmocka_unit_test(test_tls_that_is_not_there_is_told_at_once),
+		cmocka_unit_test(test_tls),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
