@@ -26,5 +26,9 @@ build_preset() { # PRESET [TARGET...]
 		cat "$log" >&2
 		return 1
 	fi
-	cmake --build "$build/$preset" -j "$jobs" ${1:+--target "$@"} -- --quiet >&2
+	log=$build/$preset/build.log
+	if ! cmake --build "$build/$preset" -j "$jobs" ${1:+--target "$@"} -- --quiet >"$log" 2>&1; then
+		tail -n 100 "$log" >&2
+		return 1
+	fi
 }

@@ -1,7 +1,7 @@
 # Sourced by ./dev.
 . tests/support/dev/services.sh
 
-demo=$build/demo
+demo=${DEV_DEMO_DIR:-$build/demo}
 
 # The real services on a broker in memory and a private Redis; the story itself is in demo_story.py.
 dev_demo() { # [--stay]
@@ -16,13 +16,14 @@ dev_demo() { # [--stay]
 	build_programs gpubus-mock-broker
 	demo_start
 	python3 tests/support/dev/demo_story.py "$gpubus" "$demo"
-	phase "done; the result is in build/demo/summary.json"
+	phase "done; the result is in $demo/summary.json"
 	[ -z "$stay" ] || demo_stay
 }
 
 demo_start() {
 	phase "starting a broker, Redis and the services"
-	exec 9>"$build/demo.lock"
+	mkdir -p "$demo"
+	exec 9>"$demo.lock"
 	if ! flock --nonblock 9; then
 		echo "a demo is running in this checkout already" >&2
 		return 1
@@ -63,7 +64,7 @@ demo_stop() {
 	trap - EXIT
 	for name in inventory scheduler broker; do
 		[ $status -eq 0 ] || ! [ -s "$demo/$name.log" ] || {
-			echo "--- build/demo/$name.log" && tail -n 10 "$demo/$name.log"
+			echo "--- $demo/$name.log" && tail -n 10 "$demo/$name.log"
 		} >&2
 		process_stop "$demo" $name 10
 	done

@@ -2,11 +2,14 @@
 . tests/support/dev/services.sh
 . tests/support/kafka.sh
 
-up=$build/up
+up=${DEV_UP_DIR:-$build/up}
 up_gpus_per_host=6
 
 dev_up() { # [--hosts N] [--schedulers N]
-	local hosts=2 schedulers=1
+	local hosts schedulers
+	# Without options: as it was. So a second `up` after a crash brings back what was there.
+	hosts=$(cat "$up/hosts.count" 2>/dev/null || echo 2)
+	schedulers=$(cat "$up/schedulers.count" 2>/dev/null || echo 1)
 	while [ $# -gt 0 ]; do
 		case "$1 ${2:-}" in
 		--hosts\ [1-9]*) hosts=$2 ;;
@@ -32,8 +35,8 @@ dev_up() { # [--hosts N] [--schedulers N]
 	phase "up: $hosts hosts, $schedulers schedulers"
 	cat <<-END
 
-		Logs and pid files are in build/up. To talk to it:
-		  set -a; . build/up/env; set +a; PATH=$bin:\$PATH
+		Logs and pid files are in $up. To talk to it:
+		  set -a; . $up/env; set +a; PATH=$bin:\$PATH
 		  gpubus get gpus
 		  gpubus request --pool 1 --vm vm-1 --gpu 'GP104GL [Tesla P4]=2' --wait
 	END
@@ -64,9 +67,11 @@ up_servers() {
 
 up_topics() {
 	phase "topics and pool"
-	"$gpubus" topics apply >"$up/topics.log" 2>&1 || { cat "$up/topics.log" >&2 && return 1; }
-	"$gpubus" publish VmPoolDefined >/dev/null \
-		--json '{"pool_id": "1", "name": "Pool 1", "attach": "external", "policy": "pack"}'
+	{
+		"$gpubus" topics apply &&
+			"$gpubus" publish VmPoolDefined --json \
+				'{"pool_id": "1", "name": "Pool 1", "attach": "external", "policy": "pack"}'
+	} >"$up/topics.log" 2>&1 || { cat "$up/topics.log" >&2 && return 1; }
 }
 
 # One process speaks for all hosts. Another number of hosts: their trees are made anew and it starts again.
@@ -80,11 +85,12 @@ up_inventory() { # HOSTS
 		echo "$1" >"$up/hosts.count"
 	fi
 	process_running "$up" inventory || process_start "$up" inventory \
-		"$bin/gpubus-inventory" --pool 1 --hosts-dir "$up/hosts" --state-dir "$up/inventory"
+		"$bin/gpubus-inventory" --pool 1 --hosts-dir "$up/hosts" --state-dir "$up/inventory.state"
 }
 
 up_schedulers() { # SCHEDULERS
 	local n file name
+	echo "$1" >"$up/schedulers.count"
 	for file in "$up"/scheduler-*.pid; do
 		name=$(basename "$file" .pid)
 		[ ! -e "$file" ] || [ "${name#scheduler-}" -le "$1" ] || process_stop "$up" "$name"
