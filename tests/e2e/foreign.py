@@ -127,9 +127,11 @@ class Follower:
 
     def _read(self):
         while not self.over:
-            batch = [m for m in self.consumer.consume(500, timeout=0.05) if not m.error()]
-            if not batch:
+            first = self.consumer.poll(0.1)
+            if first is None:
                 continue
+            # consume() waits for as many as it is asked for: only what is there already
+            batch = [m for m in (first, *self.consumer.consume(1000, timeout=0)) if not m.error()]
             with self.moved:
                 for message in batch:
                     self._take(message)
