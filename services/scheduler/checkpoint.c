@@ -79,37 +79,79 @@ static void collect_fleet_row(void *context, const char *table, const void *fiel
 		field_len, value, value_len);
 }
 
-/* The definitions of this shard's pools; few, so all of them are written when any has changed. */
+static bool is_steady(const struct shard *shard)
+{
+	return shard->phase == SHARD_OWNING || shard->phase == SHARD_DRAINING ||
+	       shard->phase == SHARD_RESTING;
+}
+
+static bool is_mine(const struct shard *shard, const char *pool_id)
+{
+	return partition_of_pool(pool_id, shard->config.n_partitions) == shard->config.partition;
+}
+
+static bool is_defined(const struct shard *shard, enum store_table table, const char *id)
+{
+	const struct catalog *catalog = shard->world.catalog;
+	const struct vm_type_defined *type;
+
+	if (table == STORE_POOLS)
+		return is_mine(shard, id) && catalog_pool(catalog, id);
+	for (size_t i = 0; (type = catalog_type_at(catalog, i)); i++)
+		if (strcmp(type->vm_type_id, id) == 0 && is_mine(shard, type->pool_id))
+			return true;
+	return false;
+}
+
+/* A definition that was removed, or has moved to a pool of another shard, is not shown any longer. */
+static void drop_undefined(struct shard *shard, enum store_table table, struct buf *shown)
+{
+	for (size_t at = 0; at < shown->len;) {
+		const char *id = shown->data + at;
+		size_t len = strlen(id);
+		if (!is_defined(shard, table, id))
+			add_row(&shard->rows, table, id, len, NULL, 0);
+		at += len + 1;
+	}
+	buf_clear(shown);
+}
+
+static void show_definition(struct shard *shard, enum store_table table, struct buf *shown,
+			    const char *id, const struct record *record)
+{
+	buf_clear(&shard->encoded);
+	if (codec_encode(shard->world.codec, record, &shard->encoded) != 0)
+		return;
+	add_row(&shard->rows, table, id, strlen(id), shard->encoded.data, shard->encoded.len);
+	buf_append(shown, id, strlen(id) + 1);
+}
+
+/* The definitions of this shard's pools; few, so all of them are written when any has changed. Not
+ * while the catalog is still being read: what is not there yet would be taken for removed. */
 static void collect_catalog(struct shard *shard)
 {
 	const struct catalog *catalog = shard->world.catalog;
-	if (shard->catalog_written == catalog_version(catalog))
+	if (!is_steady(shard) || shard->catalog_written == catalog_version(catalog))
 		return;
 	shard->catalog_written = catalog_version(catalog);
+	drop_undefined(shard, STORE_POOLS, &shard->shown_pools);
+	drop_undefined(shard, STORE_TYPES, &shard->shown_types);
 
 	struct record record = { .type = RECORD_VM_POOL_DEFINED };
 	const struct vm_pool_defined *pool;
 	for (size_t i = 0; (pool = catalog_pool_at(catalog, i)); i++) {
-		if (partition_of_pool(pool->pool_id, shard->config.n_partitions) !=
-		    shard->config.partition)
-			continue;
 		record.vm_pool_defined = *pool;
-		buf_clear(&shard->encoded);
-		if (codec_encode(shard->world.codec, &record, &shard->encoded) == 0)
-			add_row(&shard->rows, STORE_POOLS, pool->pool_id, strlen(pool->pool_id),
-				shard->encoded.data, shard->encoded.len);
+		if (is_mine(shard, pool->pool_id))
+			show_definition(shard, STORE_POOLS, &shard->shown_pools, pool->pool_id,
+					&record);
 	}
 	record.type = RECORD_VM_TYPE_DEFINED;
 	const struct vm_type_defined *type;
 	for (size_t i = 0; (type = catalog_type_at(catalog, i)); i++) {
-		if (partition_of_pool(type->pool_id, shard->config.n_partitions) !=
-		    shard->config.partition)
-			continue;
 		record.vm_type_defined = *type;
-		buf_clear(&shard->encoded);
-		if (codec_encode(shard->world.codec, &record, &shard->encoded) == 0)
-			add_row(&shard->rows, STORE_TYPES, type->vm_type_id,
-				strlen(type->vm_type_id), shard->encoded.data, shard->encoded.len);
+		if (is_mine(shard, type->pool_id))
+			show_definition(shard, STORE_TYPES, &shard->shown_types, type->vm_type_id,
+					&record);
 	}
 }
 
@@ -167,6 +209,8 @@ static bool begin_rewrite(struct shard *shard)
 	shard->rewrite_cursor = 0;
 	shard_mark_fleet_dirty(shard->state); /* fleet rows come through shard_submit_rows() */
 	shard->catalog_written = 0;
+	buf_clear(&shard->shown_pools);
+	buf_clear(&shard->shown_types);
 	return true;
 }
 
@@ -176,9 +220,7 @@ static bool begin_rewrite(struct shard *shard)
  */
 void shard_rewrite_step(struct shard *shard)
 {
-	bool steady = shard->phase == SHARD_OWNING || shard->phase == SHARD_DRAINING ||
-		      shard->phase == SHARD_RESTING;
-	if (shard->rewrite_needed && steady && !begin_rewrite(shard))
+	if (shard->rewrite_needed && is_steady(shard) && !begin_rewrite(shard))
 		return;
 	if (!shard->rewriting || shard->rewrite_paused)
 		return;
@@ -215,6 +257,13 @@ int shard_on_checkpoint_row(struct shard *shard, const struct store_row *row)
 {
 	if (shard->phase != SHARD_LOADING)
 		return 0;
+	if (row->table == STORE_POOLS || row->table == STORE_TYPES) {
+		struct buf *shown =
+			row->table == STORE_POOLS ? &shard->shown_pools : &shard->shown_types;
+		buf_append(shown, row->field, row->field_len);
+		buf_putc(shown, '\0');
+		return 0;
+	}
 	struct record record;
 	size_t len;
 	const void *value = ledger_row_record(row->value, row->value_len, &len);

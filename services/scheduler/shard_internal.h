@@ -96,6 +96,8 @@ struct shard {
 	uint64_t rewrite_barrier; /* in-flight number: all before it must be settled to end */
 	int64_t submitted_offset;
 	uint64_t catalog_written; /* version of the catalog that the rows show */
+	/* Ids of definitions that Redis may show, each with its NUL behind it. */
+	struct buf shown_pools, shown_types;
 
 	/* ---- scratch ---- */
 	struct arena arena;

@@ -65,6 +65,8 @@ void shard_free(struct shard *shard)
 	shard_state_free(shard->state);
 	arena_deinit(&shard->arena);
 	buf_deinit(&shard->encoded);
+	buf_deinit(&shard->shown_pools);
+	buf_deinit(&shard->shown_types);
 	free(shard->stopped_because);
 	free(shard);
 }
@@ -108,14 +110,19 @@ void shard_begin_takeover(struct shard *shard, int64_t now_us)
 	shard->sequence = 0;
 	shard->submitted_offset = -1;
 	shard->catalog_written = 0;
+	buf_clear(&shard->shown_pools);
+	buf_clear(&shard->shown_types);
 	shard_enter(shard, SHARD_LOADING, now_us);
 	shard->world.io.load_checkpoint(shard->world.io.context, shard->config.partition);
 }
 
 void shard_on_checkpoint_begin(struct shard *shard)
 {
-	if (shard->phase == SHARD_LOADING)
-		new_state(shard);
+	if (shard->phase != SHARD_LOADING)
+		return;
+	new_state(shard);
+	buf_clear(&shard->shown_pools);
+	buf_clear(&shard->shown_types);
 }
 
 /* ---- 2: the marker ---------------------------------------------------------------------------- */
