@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "fresh_fold.h"
 #include "model/partition.h"
 #include "story.h"
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "fresh_fold.h"
 #include "story.h"
 
 static int set_up(void **state)

@@ -244,9 +244,12 @@ static void change_fleet(struct life *life, int32_t partition)
 	int n = below(life, 3);
 	char gpu[32];
 
-	switch (below(life, 5)) {
+	switch (below(life, 6)) {
 	case 0:
 		publish_host(world, partition, host);
+		break;
+	case 5:
+		publish_tombstone(world, TOPIC_CATALOG, 0, "type/t1");
 		break;
 	case 1:
 		snprintf(gpu, sizeof(gpu), "%s/0000:%02x:00.0", host, n + 1);

@@ -229,6 +229,32 @@ static void a_store_that_is_down_stops_nothing(void **state)
 	assert_checkpoint_good(w);
 }
 
+/* The read model: what is removed from the catalog or the fleet is not shown any longer. */
+static void what_is_removed_is_not_shown(void **state)
+{
+	struct world *w = *state;
+	struct scheduler *a = start_owner(w, "a", 2);
+
+	publish_type(w, 0, "t1", MODEL);
+	publish_type(w, 0, "t2", MODEL);
+	world_run(w);
+	assert_checkpoint_good(w);
+	publish_tombstone(w, TOPIC_CATALOG, 0, "type/t1");
+	publish_tombstone(w, TOPIC_INVENTORY, 0, "h1/0000:01:00.0");
+	world_run(w);
+	assert_checkpoint_good(w);
+
+	/* Nor when it is removed while nobody owns the shard. */
+	world_kill(w, a);
+	publish_tombstone(w, TOPIC_CATALOG, 0, "type/t2");
+	publish_tombstone(w, TOPIC_INVENTORY, 0, "h1/0000:02:00.0");
+	publish_tombstone(w, TOPIC_HOSTS, 0, "h1");
+	a = world_start(w, "a");
+	world_give(w, a, 0);
+	world_run(w);
+	assert_checkpoint_good(w);
+}
+
 /* ---- a checkpoint that is not whole ----------------------------------------------------------------------- */
 
 enum damage { ROW_GARBLED, ROW_MISSING, ROW_STRANGE, EPOCH_ABOVE_OFFSET, DIGEST_WRONG, DAMAGES };
@@ -348,6 +374,7 @@ int main(void)
 		rule(a_store_that_is_wiped_in_the_middle_of_a_rewrite_is_written_anew),
 		rule(a_rewrite_catches_what_changes_while_it_goes_on),
 		rule(a_store_that_is_down_stops_nothing),
+		rule(what_is_removed_is_not_shown),
 		rule(a_checkpoint_that_contradicts_itself_is_not_believed),
 		rule(a_good_checkpoint_spares_reading_the_log_from_its_beginning),
 		rule(a_checkpoint_of_any_moment_leads_to_the_same_state),

@@ -6,7 +6,6 @@
 
 #include "codec/envelope_headers.h"
 #include "codec/event_id.h"
-#include "follow/follow.h"
 #include "model/gpu_state.h"
 
 /* ---- what the outside publishes ------------------------------------------------------------------ */
@@ -312,77 +311,4 @@ int64_t epoch_of(const struct scheduler *scheduler, int32_t partition)
 int64_t committed(const struct world *world, int32_t partition)
 {
 	return world->broker.committed[0][partition];
-}
-
-/* ---- the checkpoint against a fresh fold ------------------------------------------------------------------ */
-
-struct comparison {
-	const struct store_shard *stored;
-	size_t rows;
-	bool differs;
-};
-
-static void compare_row(void *context, enum ledger_table table, const void *field, size_t field_len,
-			const void *value, size_t value_len)
-{
-	struct comparison *comparison = context;
-	const struct stored_row *row =
-		row_set_find(&comparison->stored->rows,
-			     table == LEDGER_VMS ? STORE_VMS : STORE_REQUESTS, field, field_len);
-	comparison->rows++;
-	if (!row || row->value_len != value_len || memcmp(row->value, value, value_len) != 0)
-		comparison->differs = true;
-}
-
-static struct shard_state *fold_log(struct world *world, int32_t partition,
-				    const struct catalog *catalog)
-{
-	struct shard_state *state = shard_state_new(&world->config.options, catalog);
-	struct follow log;
-	const struct message *message;
-
-	follow_init(&log, 0, -1);
-	for (int64_t at = 0;
-	     (message = broker_next(&world->broker, TOPIC_DECISIONS, partition, at));
-	     at = message->offset + 1) {
-		if (follow_step(&log, message) != FOLLOW_RECORD)
-			continue;
-		struct record *record = read_record(world, message);
-		struct change *change = NULL;
-		if (!record || shard_fold(state, record, message->value, message->value_len,
-					  headers_applied(message->headers, message->n_headers),
-					  &change) != 0) {
-			shard_state_free(state);
-			return NULL;
-		}
-		shard_settle(state, change, message->offset, NULL, NULL);
-	}
-	return state;
-}
-
-const char *checkpoint_problem(struct world *world, int32_t partition)
-{
-	const struct store_shard *stored = &world->store.shards[partition];
-	struct comparison comparison = { .stored = stored };
-	cleanup(catalog_freep) struct catalog *catalog = catalog_new();
-	cleanup(shard_state_freep) struct shard_state *state = fold_log(world, partition, catalog);
-	uint64_t cursor = 0;
-	size_t ledger_rows = 0;
-
-	if (!state)
-		return "the log does not fold";
-	if (!stored->exists)
-		return "there is no checkpoint";
-	if (stored->meta.offset != broker_end(&world->broker, TOPIC_DECISIONS, partition))
-		return "the checkpoint does not stand at the log's end";
-	if (stored->meta.digest != shard_digest(state))
-		return "the digest is not that of the log";
-	while (shard_each_ledger_row(state, &cursor, 100, compare_row, &comparison))
-		;
-	for (size_t i = 0; i < stored->rows.n; i++)
-		ledger_rows += stored->rows.rows[i].table == STORE_VMS ||
-			       stored->rows.rows[i].table == STORE_REQUESTS;
-	if (comparison.differs || ledger_rows != comparison.rows)
-		return "the rows are not those of the log";
-	return NULL;
 }

@@ -64,6 +64,3 @@ struct scheduler *start_owner(struct world *world, const char *name, int gpus);
 enum shard_phase phase_of(const struct scheduler *scheduler, int32_t partition);
 int64_t epoch_of(const struct scheduler *scheduler, int32_t partition);
 int64_t committed(const struct world *world, int32_t partition);
-/* The checkpoint of the partition is that of the log: same position, same digest, same rows as those of
- * a fresh fold. NULL, or what is wrong. */
-const char *checkpoint_problem(struct world *world, int32_t partition);

@@ -362,23 +362,31 @@ static bool step_input(struct seat *seat, enum topic input)
 	return true;
 }
 
-static void fold_catalog(struct scheduler *scheduler, const struct message *message)
+static void fold_catalog(struct world *world, struct catalog *catalog,
+			 const struct message *message)
 {
 	struct record record;
 	const char *error;
 	int r = 0;
 
 	if (!message->value)
-		r = catalog_remove(scheduler->catalog, message->key, message->key_len);
-	else if (codec_decode(scheduler->world->codec, message->value, message->value_len,
-			      &scheduler->world->arena, &record) != 0)
+		r = catalog_remove(catalog, message->key, message->key_len);
+	else if (codec_decode(world->codec, message->value, message->value_len, &world->arena,
+			      &record) != 0)
 		r = 1;
 	else if (record.type == RECORD_VM_POOL_DEFINED)
-		r = catalog_fold_pool(scheduler->catalog, &record.vm_pool_defined, &error);
+		r = catalog_fold_pool(catalog, &record.vm_pool_defined, &error);
 	else if (record.type == RECORD_VM_TYPE_DEFINED)
-		r = catalog_fold_type(scheduler->catalog, &record.vm_type_defined, &error);
+		r = catalog_fold_type(catalog, &record.vm_type_defined, &error);
 	if (r != 0)
 		fprintf(stderr, "catalog offset %" PRId64 " is not usable\n", message->offset);
+}
+
+void world_fold_catalog(struct world *world, struct catalog *catalog)
+{
+	const struct message *message;
+	for (int64_t at = 0; (message = broker_next(&world->broker, TOPIC_CATALOG, 0, at)); at++)
+		fold_catalog(world, catalog, message);
 }
 
 static bool step_catalog(struct scheduler *scheduler)
@@ -387,7 +395,7 @@ static bool step_catalog(struct scheduler *scheduler)
 		broker_next(&scheduler->world->broker, TOPIC_CATALOG, 0, scheduler->catalog_next);
 	if (!message)
 		return false;
-	fold_catalog(scheduler, message);
+	fold_catalog(scheduler->world, scheduler->catalog, message);
 	scheduler->catalog_next = message->offset + 1;
 	for (int32_t partition = 0; partition < SIM_PARTITIONS; partition++)
 		shard_on_catalog(scheduler->seats[partition].shard, scheduler->world->now_us);
@@ -427,8 +435,8 @@ static bool step_load(struct seat *seat)
 						 .field_len = from->field_len,
 						 .value = from->value,
 						 .value_len = from->value_len };
-			if ((row.table == STORE_VMS || row.table == STORE_REQUESTS) &&
-			    shard_on_checkpoint_row(seat->shard, &row) != 0)
+			bool wanted = row.table != STORE_GPUS && row.table != STORE_HOSTS;
+			if (wanted && shard_on_checkpoint_row(seat->shard, &row) != 0)
 				meta = NULL;
 		}
 	}

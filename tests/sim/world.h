@@ -116,6 +116,9 @@ void world_run(struct world *world);
 /* Time passes for all that are not frozen; then world_run(). */
 void world_pass(struct world *world, int64_t us);
 
+/* All of the catalog topic into a new catalog. */
+void world_fold_catalog(struct world *world, struct catalog *catalog);
+
 static inline struct shard *shard_at(const struct scheduler *scheduler, int32_t partition)
 {
 	return scheduler->seats[partition].shard;
