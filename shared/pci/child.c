@@ -103,15 +103,16 @@ int child_receive(struct child *child, int64_t deadline_ms, struct frame *ret_fr
 	return 0;
 }
 
-/* Ended by itself within a moment after it closed its pipe? */
+/* Did it end, within this time? One that is not ours any more (SIGCHLD is ignored, so the kernel took it)
+ * has: its pid must not be touched again. */
 static bool reap(pid_t pid, int64_t wait_ms, int *ret_status)
 {
 	int64_t deadline = child_clock_ms() + wait_ms;
 	for (;;) {
 		pid_t r = waitpid(pid, ret_status, WNOHANG);
-		if (r == pid)
+		if (r == pid || (r < 0 && errno == ECHILD))
 			return true;
-		if ((r < 0 && errno != EINTR) || child_clock_ms() >= deadline)
+		if (child_clock_ms() >= deadline)
 			return false;
 		(void)poll(NULL, 0, 2);
 	}
