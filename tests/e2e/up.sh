@@ -3,6 +3,7 @@
 set -euo pipefail
 export DEV_UP_DIR=$TEST_DIR/up
 dev=$SOURCE_DIR/dev
+. "$SOURCE_DIR/tests/support/process.sh"
 trap '"$dev" down || true' EXIT
 
 fail() {
@@ -51,7 +52,7 @@ kafka=$(<"$DEV_UP_DIR/kafka.pid")
 pids=$(cat "$DEV_UP_DIR"/*.pid)
 "$dev" down
 for pid in $pids; do
-	! kill -0 "$pid" 2>/dev/null || fail "process $pid is left"
+	[ -z "$(process_start_time "$pid")" ] || fail "process $pid is left"
 done
 for file in "$DEV_UP_DIR"/*.pid; do
 	[ ! -e "$file" ] || fail "$file is left"

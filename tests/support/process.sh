@@ -48,6 +48,11 @@ process_stop() { # DIR NAME [SECONDS]
 			fi
 			sleep 0.05
 		done
+		# It is a zombie until its parent, which may be a lazy init, has asked how it ended.
+		deadline=$((SECONDS + 2))
+		while [ -e "/proc/$pid" ] && [ $SECONDS -lt $deadline ]; do
+			sleep 0.05
+		done
 	fi
 	rm -f "$1/$2.pid" "$1/$2.start"
 }
