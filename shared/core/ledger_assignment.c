@@ -44,30 +44,33 @@ static struct assignment *new_assignment(const struct gpu_assigned *assigned)
 	return assignment;
 }
 
-/* Positive: not an address, or the list names it before. */
-static int parse_address(const struct gpu_assigned *assigned, size_t i, uint64_t *ret_address)
+/* Positive: too few or too many GPUs, something that is no address, or one address twice. */
+static int parse_addresses(const struct gpu_assigned *assigned,
+			   uint64_t addresses[LIMIT_GPUS_PER_REQUEST])
 {
-	struct pci_address address;
-	if (pci_address_parse(assigned->gpus[i].pci_address, &address) != 0)
+	if (assigned->n_gpus == 0 || assigned->n_gpus > LIMIT_GPUS_PER_REQUEST)
 		return 1;
-	for (size_t j = 0; j < i; j++)
-		if (strcmp(assigned->gpus[i].pci_address, assigned->gpus[j].pci_address) == 0)
+	for (size_t i = 0; i < assigned->n_gpus; i++) {
+		struct pci_address address;
+		if (pci_address_parse(assigned->gpus[i].pci_address, &address) != 0)
 			return 1;
-	*ret_address = pci_address_pack(address);
+		addresses[i] = pci_address_pack(address);
+		for (size_t j = 0; j < i; j++)
+			if (addresses[i] == addresses[j])
+				return 1;
+	}
 	return 0;
 }
 
 int ledger_hold(struct ledger *ledger, uint32_t vm, const struct gpu_assigned *assigned)
 {
 	struct fleet *fleet = ledger->fleet;
-	if (assigned->n_gpus == 0 || assigned->n_gpus > LIMIT_GPUS_PER_REQUEST)
+	uint64_t addresses[LIMIT_GPUS_PER_REQUEST];
+	if (parse_addresses(assigned, addresses) != 0)
 		return 1;
-	for (size_t i = 0; i < assigned->n_gpus; i++) {
-		uint64_t address;
-		if (parse_address(assigned, i, &address) != 0 ||
-		    fleet_owner(fleet, assigned->host, address) != FLEET_NONE)
+	for (size_t i = 0; i < assigned->n_gpus; i++)
+		if (fleet_owner(fleet, assigned->host, addresses[i]) != FLEET_NONE)
 			return 1;
-	}
 	struct fleet_host *host = fleet_need_host(fleet, assigned->pool_id, assigned->host);
 	if (!host)
 		return 1;
@@ -75,16 +78,18 @@ int ledger_hold(struct ledger *ledger, uint32_t vm, const struct gpu_assigned *a
 	struct assignment *assignment = new_assignment(assigned);
 	assignment->host = fleet_host_slot(fleet, host);
 	for (size_t i = 0; i < assigned->n_gpus; i++) {
+		const struct assigned_gpu *gpu = &assigned->gpus[i];
 		struct holding *holding = &assignment->gpus[i];
-		if (parse_address(assigned, i, &holding->address) != 0)
-			continue; /* cannot be: it was parsed above */
-		holding->model = fleet_hold_gpu(fleet, assignment->host, holding->address,
-						&assigned->gpus[i], vm);
-		(void)fleet_parse_functions(fleet, holding->address, assigned->gpus[i].functions,
-					    assigned->gpus[i].n_functions, &holding->functions,
-					    &holding->other_functions);
-		holding->iommu_group = (int32_t)assigned->gpus[i].iommu_group;
-		holding->numa_node = (int16_t)assigned->gpus[i].numa_node;
+		*holding = (struct holding){
+			.address = addresses[i],
+			.other_functions = TEXT_NONE,
+			.iommu_group = (int32_t)gpu->iommu_group,
+			.numa_node = (int16_t)gpu->numa_node,
+			.model = fleet_hold_gpu(fleet, assignment->host, addresses[i], gpu, vm),
+		};
+		/* What is malformed in the list of functions is left out; the GPU itself counts. */
+		(void)fleet_parse_functions(fleet, addresses[i], gpu->functions, gpu->n_functions,
+					    &holding->functions, &holding->other_functions);
 	}
 	fleet_use_host(fleet, assignment->host, assignment->cpu_cores, assignment->ram_gb);
 	ledger->vms[vm].assignment = assignment;
@@ -95,15 +100,15 @@ int ledger_hold(struct ledger *ledger, uint32_t vm, const struct gpu_assigned *a
 int ledger_reword(struct ledger *ledger, uint32_t vm, const struct gpu_assigned *assigned)
 {
 	struct assignment *old = ledger->vms[vm].assignment;
-	if (strcmp(old->assignment_id, assigned->assignment_id) != 0 ||
+	uint64_t addresses[LIMIT_GPUS_PER_REQUEST];
+	if (parse_addresses(assigned, addresses) != 0 ||
+	    strcmp(old->assignment_id, assigned->assignment_id) != 0 ||
 	    strcmp(old->request_id, assigned->request_id) != 0 || old->n != assigned->n_gpus ||
 	    strcmp(ledger->fleet->hosts[old->host].name, assigned->host) != 0)
 		return 1;
-	for (size_t i = 0; i < assigned->n_gpus; i++) {
-		uint64_t address;
-		if (parse_address(assigned, i, &address) != 0 || old->gpus[i].address != address)
+	for (size_t i = 0; i < assigned->n_gpus; i++)
+		if (old->gpus[i].address != addresses[i])
 			return 1;
-	}
 	struct assignment *fresh = new_assignment(assigned);
 	fresh->host = old->host;
 	memcpy(fresh->gpus, old->gpus, old->n * sizeof(*old->gpus));

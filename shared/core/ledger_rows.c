@@ -301,6 +301,8 @@ static int load_alias(struct ledger *ledger, struct ledger_request *request, con
 
 	struct ledger_vm *vm = &ledger->vms[slot];
 	bool release = strncmp(request->key + pool_len, "\tVmReleased\t", 12) == 0;
+	if (!release && strncmp(request->key + pool_len, "\tVmRequested\t", 13) != 0)
+		return 1;
 	uint32_t *alias = release ? &vm->release : &vm->request;
 	if (*alias != LEDGER_NONE)
 		return 1;

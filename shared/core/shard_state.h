@@ -59,9 +59,9 @@ void shard_remove_host(struct shard_state *state, const char *host);
 /* What the last record that concerns a request says, as it stands in the log. Reference counted. */
 struct answer {
 	uint32_t refs;
-	uint32_t len;	  /* of value */
-	int64_t revision; /* offset in decisions; -1 until settled */
-	int64_t decided_at;
+	uint32_t len;	    /* of value */
+	int64_t revision;   /* offset in decisions; -1 until settled */
+	int64_t decided_at; /* the record's, but never before that of an earlier record of the log */
 	enum record_type type;
 	unsigned char value[]; /* the framed record */
 };
@@ -119,9 +119,9 @@ uint64_t shard_digest(const struct shard_state *state);
 int shard_each_ledger_row(const struct shard_state *state, uint64_t *cursor, size_t max_rows,
 			  ledger_row_fn on_row, void *context);
 
-/* Reading a checkpoint: all rows in any order into a new state, then shard_load_done(), which answers
- * positive when the rows contradict each other (an alias to a missing VM, a GPU held twice). `record`
- * is the decoded row value; NULL for an alias row. Positive from shard_load_row: malformed. */
+/* Reading a checkpoint: all rows in any order into a new state, then shard_load_done(). `record` is the
+ * decoded row value; NULL for an alias row. Positive from either: a row is malformed, or the rows
+ * contradict each other (a GPU held twice, an alias to a missing VM); the state is of no use then. */
 int shard_load_row(struct shard_state *state, enum ledger_table table, const void *field,
 		   size_t field_len, const void *value, size_t value_len,
 		   const struct record *record) MUST_CHECK;
@@ -138,8 +138,9 @@ const struct answer *shard_find_answer(const struct shard_state *state, const ch
 /* ---- the read model of the fleet ------------------------------------------------------------ */
 
 /* Hosts whose fleet rows have changed since the last call, each once: what the scheduler writes into
- * the tables `hosts` and `gpus` (see core/fleet_rows.h for the texts). Returns the number of hosts
- * reported, at most `max_hosts`. `all` != 0 on the first call of a checkpoint marks every host. */
+ * the tables `hosts` and `gpus` (see core/fleet_rows.h for the texts; value NULL: the row is gone).
+ * Returns the number of hosts reported, at most `max_hosts`; 0: nothing has changed any more.
+ * shard_mark_fleet_dirty() marks all, for a checkpoint. */
 typedef void (*fleet_row_fn)(void *context, const char *table, const void *field, size_t field_len,
 			     const void *value, size_t value_len);
 void shard_mark_fleet_dirty(struct shard_state *state);

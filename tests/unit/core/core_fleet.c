@@ -146,6 +146,34 @@ static void a_moved_host_is_not_given_twice(void **state)
 	assert_int_equal(shard_counts(w->state).gpus, 2);
 }
 
+static void a_moved_host_whose_old_assignment_is_read_last(void **state)
+{
+	struct world *w = *state;
+	world_host(w, "h1 P4*1");
+	world_ask(w, "r1 vm1 P4*1");
+
+	struct shard_state *first = w->state;
+	w->state = world_empty_state(w);
+	w->pool = "2";
+	world_host(w, "h1 P4*1");
+	change_free(world_fold(w->state, &w->log[0]));
+	assert_non_null(strstr(world_ask(w, "r2 vm2 P4*1"), "1 assigned"));
+	shard_state_free(first);
+}
+
+static void a_number_of_a_model_that_is_gone_is_used_again(void **state)
+{
+	struct world *w = *state;
+	world_host(w, "h1 T4@01");
+	assert_non_null(strstr(world_ask(w, "r1 vm1 10de:1eb8*2"), "NO_CAPACITY"));
+	world_remove_gpu(w, "h1/0000:01:00.0");
+	world_gpus(w, "h1 P100@01");
+	assert_non_null(strstr(world_ask(w, "r2 vm1 10de:1eb8*1"), "MODEL_UNKNOWN"));
+	assert_string_equal(world_ask(w, "r3 vm1 10de:15f8*1"), "vm1: h1 01");
+	world_gpus(w, "h1 T4@02");
+	assert_string_equal(world_ask(w, "r4 vm2 10de:1eb8*1"), "vm2: h1 02");
+}
+
 static void broken_records_are_refused_and_change_nothing(void **state)
 {
 	struct world *w = *state;
@@ -256,6 +284,8 @@ int main(void)
 		STORY(decisions_may_be_read_before_the_inventory),
 		STORY(a_changed_record_counts_whoever_sent_it_first),
 		STORY(a_moved_host_is_not_given_twice),
+		STORY(a_moved_host_whose_old_assignment_is_read_last),
+		STORY(a_number_of_a_model_that_is_gone_is_used_again),
 		STORY(broken_records_are_refused_and_change_nothing),
 		STORY(ten_thousand_hosts),
 	};

@@ -72,6 +72,14 @@ static void fewer_nodes_among_equally_full_hosts(void **state)
 	assert_string_equal(world_ask(w, "r3 vm3 P4*2"), "vm3: h1 01 02");
 }
 
+static void a_pair_is_taken_where_it_breaks_up_nothing(void **state)
+{
+	struct world *w = *state;
+	world_host(w, "h1 P4@01/n0/s1 P4@02/n0/s1 P4@03/n0/s1");
+	world_host(w, "h2 P4@01/n0/s1 P4@02/n0/s1 P4@03/n0/s2");
+	assert_string_equal(world_ask(w, "r1 vm1 P4*2"), "vm1: h2 01 02");
+}
+
 static void several_models_stay_together(void **state)
 {
 	struct world *w = *state;
@@ -132,6 +140,7 @@ int main(void)
 		STORY(a_gpu_without_a_switch_is_a_group_of_its_own),
 		STORY(more_than_a_node_has),
 		STORY(fewer_nodes_among_equally_full_hosts),
+		STORY(a_pair_is_taken_where_it_breaks_up_nothing),
 		STORY(several_models_stay_together),
 		STORY(a_pinned_host_is_the_only_one),
 		STORY(addresses_beyond_four_digits),

@@ -224,6 +224,9 @@ static void asks_that_overlap_are_met_together(void **state)
 	assert_non_null(strstr(world_ask(w, "r2 vm1 P4*3 10de:1bb3*1"), "NO_CAPACITY"));
 	/* The same name twice is added up. */
 	assert_non_null(strstr(world_ask(w, "r3 vm1 P4*2 P4*2"), "NO_CAPACITY"));
+	assert_string_equal(
+		world_ask(w, "r3a vm1 P4*2 P4*2 host=h1"),
+		"NO_CAPACITY: host h1: has 3 × GP104GL [Tesla P4], and 4 are asked for");
 	assert_string_equal(world_ask(w, "r4 vm1 P4*1 P4*2"), "vm1: h1 01 02 03");
 	world_release(w, "x4 vm1 force=1 reason=test");
 	/* The first GPU in order must not be spent on the ask that any GPU meets. */
