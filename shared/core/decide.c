@@ -10,7 +10,7 @@
 
 /* ---- outcomes ---- */
 
-static void set_record(struct deciding *deciding, struct record record)
+void decide_set_record(struct deciding *deciding, struct record record)
 {
 	deciding->decision->kind = DECISION_RECORD;
 	deciding->decision->record = record;
@@ -53,8 +53,8 @@ void decide_reject_hosts(struct deciding *deciding, enum rejected_code code, con
 		.n_hosts = n_hosts,
 		.decided_at = deciding->now_us,
 	};
-	set_record(deciding, (struct record){ .type = RECORD_REQUEST_REJECTED,
-					      .request_rejected = rejected });
+	decide_set_record(deciding, (struct record){ .type = RECORD_REQUEST_REJECTED,
+						     .request_rejected = rejected });
 }
 
 void decide_reject(struct deciding *deciding, enum rejected_code code, const char *message)
@@ -62,7 +62,7 @@ void decide_reject(struct deciding *deciding, enum rejected_code code, const cha
 	decide_reject_hosts(deciding, code, message, NULL, 0);
 }
 
-static void complete(struct deciding *deciding, enum completed_code code, const char *message)
+void decide_complete(struct deciding *deciding, enum completed_code code, const char *message)
 {
 	struct request_completed completed = {
 		.request_id = record_request_id(deciding->event),
@@ -73,8 +73,8 @@ static void complete(struct deciding *deciding, enum completed_code code, const 
 		.message = message,
 		.decided_at = deciding->now_us,
 	};
-	set_record(deciding, (struct record){ .type = RECORD_REQUEST_COMPLETED,
-					      .request_completed = completed });
+	decide_set_record(deciding, (struct record){ .type = RECORD_REQUEST_COMPLETED,
+						     .request_completed = completed });
 }
 
 struct assigned_gpu *decide_list_gpus(struct deciding *deciding, const struct placement *placement)
@@ -95,12 +95,12 @@ struct assigned_gpu *decide_list_gpus(struct deciding *deciding, const struct pl
 	return list;
 }
 
-static const char *copy(struct arena *arena, const char *text)
+const char *decide_copy(struct arena *arena, const char *text)
 {
 	return text ? arena_strdup(arena, text) : NULL;
 }
 
-static const char *host_of(const struct deciding *deciding, const struct assignment *assignment)
+const char *decide_host_of(const struct deciding *deciding, const struct assignment *assignment)
 {
 	return deciding->state->fleet.hosts[assignment->host].name;
 }
@@ -151,7 +151,7 @@ static void reject_vm_has_gpus(struct deciding *deciding, const struct assignmen
 		      arena_printf(deciding->arena,
 				   "VM %s already holds %u GPU%s on host %s (assignment %s)%s",
 				   request->vm_id, assignment->n, assignment->n == 1 ? "" : "s",
-				   host_of(deciding, assignment), assignment->assignment_id,
+				   decide_host_of(deciding, assignment), assignment->assignment_id,
 				   assignment->release_request_id
 					   ? ", which is being released: wait until it is"
 					   : ": release it first"));
@@ -172,7 +172,7 @@ static void reject_no_capacity(struct deciding *deciding, const struct placement
 	for (size_t i = 0; i < n; i++) {
 		struct host_refusal refusal =
 			reasons_of_host(wanted, hosts[i], deciding->now_us, arena);
-		reasons[i] = (struct host_reason){ .host = copy(arena, hosts[i]->name),
+		reasons[i] = (struct host_reason){ .host = decide_copy(arena, hosts[i]->name),
 						   .code = host_code_name(refusal.code),
 						   .message = refusal.message };
 	}
@@ -223,7 +223,7 @@ static void grant(struct deciding *deciding, const struct placement_request *wan
 		.vm_instance_id = request->vm_instance_id,
 		.pool_id = request->pool_id,
 		.vm_type_id = request->vm_type_id,
-		.host = copy(deciding->arena, placement->host->name),
+		.host = decide_copy(deciding->arena, placement->host->name),
 		.state = "ASSIGNED",
 		.cpu_cores = wanted->cpu_cores,
 		.ram_gb = wanted->ram_gb,
@@ -237,8 +237,8 @@ static void grant(struct deciding *deciding, const struct placement_request *wan
 			      "ask for fewer");
 		return;
 	}
-	set_record(deciding,
-		   (struct record){ .type = RECORD_GPU_ASSIGNED, .gpu_assigned = assigned });
+	decide_set_record(deciding,
+			  (struct record){ .type = RECORD_GPU_ASSIGNED, .gpu_assigned = assigned });
 }
 
 static bool wants_spread(const struct vm_requested *request, const struct vm_pool_defined *pool)
@@ -316,108 +316,6 @@ static void decide_vm_requested(struct deciding *deciding)
 		grant(deciding, &wanted, &placement);
 	else
 		reject_no_capacity(deciding, &wanted, pinned);
-}
-
-/* ---- VmReleased ---- */
-
-static void release(struct deciding *deciding, const struct vm_released *request,
-		    const struct ledger_vm *vm, const char *request_id, const char *reason)
-{
-	struct arena *arena = deciding->arena;
-	const struct assignment *assignment = vm->assignment;
-	struct gpu_released released = {
-		.assignment_id = copy(arena, assignment->assignment_id),
-		.request_id = request_id,
-		.vm_id = request->vm_id,
-		.pool_id = request->pool_id,
-		.host = copy(arena, host_of(deciding, assignment)),
-		.gpus = ledger_list_gpus(&deciding->state->ledger, assignment, arena),
-		.n_gpus = assignment->n,
-		.reason = reason,
-		.decided_at = deciding->now_us,
-	};
-	set_record(deciding,
-		   (struct record){ .type = RECORD_GPU_RELEASED, .gpu_released = released });
-}
-
-static void start_release(struct deciding *deciding, const struct vm_released *request,
-			  const struct ledger_vm *vm)
-{
-	struct arena *arena = deciding->arena;
-	const struct assignment *assignment = vm->assignment;
-	struct gpu_assigned assigned = {
-		.assignment_id = copy(arena, assignment->assignment_id),
-		.request_id = copy(arena, assignment->request_id),
-		.vm_id = request->vm_id,
-		.vm_instance_id = copy(arena, assignment->vm_instance_id),
-		.pool_id = request->pool_id,
-		.vm_type_id = copy(arena, assignment->vm_type_id),
-		.host = copy(arena, host_of(deciding, assignment)),
-		.state = "RELEASING",
-		.cpu_cores = assignment->cpu_cores,
-		.ram_gb = assignment->ram_gb,
-		.gpus = ledger_list_gpus(&deciding->state->ledger, assignment, arena),
-		.n_gpus = assignment->n,
-		.release_request_id = request->request_id,
-		.decided_at = deciding->now_us,
-	};
-	set_record(deciding,
-		   (struct record){ .type = RECORD_GPU_ASSIGNED, .gpu_assigned = assigned });
-}
-
-static void decide_vm_released(struct deciding *deciding)
-{
-	const struct vm_released *request = &deciding->event->vm_released;
-	struct shard_state *state = deciding->state;
-	const struct ledger_vm *vm =
-		ledger_find_vm(&state->ledger, request->pool_id, request->vm_id);
-	bool force = request->force == 1;
-
-	if (!vm) {
-		complete(deciding, CODE_NOTHING_HELD,
-			 arena_printf(deciding->arena, "VM %s holds no GPUs in pool %s",
-				      request->vm_id, request->pool_id));
-		return;
-	}
-	if (force) {
-		release(deciding, request, vm, request->request_id, request->reason);
-		return;
-	}
-	const struct vm_pool_defined *pool = catalog_pool(state->catalog, request->pool_id);
-	if (!pool && !deciding->known) {
-		/* Its definition may say that there are no agents. */
-		deciding->decision->kind = DECISION_UNKNOWN;
-		return;
-	}
-	if (pool && strcmp(pool->attach, "external") == 0)
-		release(deciding, request, vm, request->request_id, NULL);
-	else if (vm->assignment->release_request_id)
-		complete(deciding, CODE_ALREADY_RELEASING,
-			 arena_printf(deciding->arena,
-				      "the GPUs of VM %s are being released already (request %s)",
-				      request->vm_id, vm->assignment->release_request_id));
-	else
-		start_release(deciding, request, vm);
-}
-
-/* ---- GpuAttachment ---- */
-
-/* Only a clean detach of the very assignment that is being released frees anything. */
-static void decide_attachment(struct deciding *deciding)
-{
-	const struct gpu_attachment *report = &deciding->event->gpu_attachment;
-	deciding->decision->kind = DECISION_NOTHING;
-	if (id_problem(report->vm_id) || strcmp(report->state, "DETACHED") != 0 ||
-	    report->clean != 1)
-		return;
-	const struct ledger_vm *vm =
-		ledger_find_vm(&deciding->state->ledger, report->pool_id, report->vm_id);
-	if (!vm || !vm->assignment->release_request_id || !report->assignment_id ||
-	    strcmp(vm->assignment->assignment_id, report->assignment_id) != 0)
-		return;
-	const struct vm_released request = { .vm_id = report->vm_id, .pool_id = report->pool_id };
-	release(deciding, &request, vm, copy(deciding->arena, vm->assignment->release_request_id),
-		NULL);
 }
 
 /* ---- any event ---- */

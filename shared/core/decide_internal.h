@@ -15,6 +15,9 @@ struct deciding {
 	struct decision *decision;
 };
 
+void decide_set_record(struct deciding *deciding, struct record record);
+/* RequestCompleted. */
+void decide_complete(struct deciding *deciding, enum completed_code code, const char *message);
 /* RequestRejected. The codes that rest on absence become DECISION_UNKNOWN while that is not known. */
 void decide_reject(struct deciding *deciding, enum rejected_code code, const char *message);
 /* The same, with hosts and why each of them was not taken. */
@@ -23,4 +26,10 @@ void decide_reject_hosts(struct deciding *deciding, enum rejected_code code, con
 /* The GPUs of a placement, as records list them. */
 struct assigned_gpu *decide_list_gpus(struct deciding *deciding, const struct placement *placement);
 
+/* Into the arena: a record never points into the state. NULL stays NULL. */
+const char *decide_copy(struct arena *arena, const char *text);
+const char *decide_host_of(const struct deciding *deciding, const struct assignment *assignment);
+
+void decide_vm_released(struct deciding *deciding);
+void decide_attachment(struct deciding *deciding);
 void decide_migration_check(struct deciding *deciding);

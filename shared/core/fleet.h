@@ -163,7 +163,8 @@ void fleet_use_host(struct fleet *fleet, uint32_t host_slot, int64_t cpu_cores, 
 /* The host may go when nothing speaks of it any more. */
 void fleet_settle_host(struct fleet *fleet, uint32_t host_slot);
 
-/* ---- between fleet.c and fleet_gpu.c ---- */
+/* ---- between fleet.c, fleet_heartbeat.c and fleet_gpu.c ---- */
+void fleet_set_names(struct fleet_host *host, const char *name, const char *boot_id);
 void fleet_mark_dirty(struct fleet *fleet, struct fleet_host *host, bool gpus);
 /* The host's condition may have changed: derives it, and with it the conditions of its GPUs. */
 void fleet_reclassify_host(struct fleet *fleet, struct fleet_host *host);

@@ -42,6 +42,24 @@ static void put_clipped(struct buf *out, const char *text)
 	buf_puts(out, "…");
 }
 
+/* Refusals have many counts, and printf is most of what they cost. */
+static void put_count(struct buf *out, uint32_t count)
+{
+	char digits[10];
+	size_t at = sizeof(digits);
+	do
+		digits[--at] = (char)('0' + count % 10);
+	while (count /= 10);
+	buf_append(out, digits + at, sizeof(digits) - at);
+}
+
+static void put_phrase(struct buf *out, uint32_t count, const char *phrase)
+{
+	put_count(out, count);
+	buf_putc(out, ' ');
+	buf_puts(out, phrase);
+}
+
 /* What a selector stands for, in words: the models' name when they share one. */
 static const char *label_of(const struct fleet_pool *pool, const struct selector *selector)
 {
@@ -92,10 +110,12 @@ static struct host_refusal refuse_gpus(const struct placement_request *request,
 		put_clipped(&text, label);
 		return (struct host_refusal){ CODE_NO_SUCH_MODEL, copy_out(arena, &text) };
 	}
-	buf_printf(&text, "has %u × ", present);
+	buf_puts(&text, "has ");
+	put_phrase(&text, present, "× ");
 	put_clipped(&text, label);
 	if (present < ask->at_least) {
-		buf_printf(&text, ", and %u are asked for", ask->at_least);
+		buf_puts(&text, ", and ");
+		put_phrase(&text, ask->at_least, "are asked for");
 		return (struct host_refusal){ CODE_TOO_FEW_GPUS, copy_out(arena, &text) };
 	}
 
@@ -105,7 +125,8 @@ static struct host_refusal refuse_gpus(const struct placement_request *request,
 	for (int c = 0; c < GPU_CONDITIONS; c++) {
 		if (counts[c] == 0)
 			continue;
-		buf_printf(&text, "%s%u %s", separator, counts[c], phrases[c].gpus);
+		buf_puts(&text, separator);
+		put_phrase(&text, counts[c], phrases[c].gpus);
 		separator = ", ";
 	}
 	bool all_held = counts[GPU_FREE] + counts[GPU_HELD] >= ask->at_least;
@@ -195,7 +216,7 @@ static void put_condition(const struct placement_request *request, const struct 
 			  enum gpu_condition condition, uint32_t count, struct buf *text)
 {
 	if (!phrases[condition].hosts) {
-		buf_printf(text, "%u %s", count, phrases[condition].gpus);
+		put_phrase(text, count, phrases[condition].gpus);
 		return;
 	}
 	const struct fleet_host *host = only_host(request, selector, condition);
@@ -225,7 +246,7 @@ static void put_selector(const struct placement_request *request, const struct p
 			counts[c] += model->conditions[c];
 	}
 
-	buf_printf(text, "%u × ", selector->total_present);
+	put_phrase(text, selector->total_present, "× ");
 	put_clipped(text, label_of(request->pool, selector));
 	const char *separator = ": ";
 	static const enum gpu_condition first[] = { GPU_HELD, GPU_FREE };
