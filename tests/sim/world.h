@@ -86,11 +86,15 @@ struct world {
 	char pools[SIM_PARTITIONS][16]; /* a pool of each partition */
 	int64_t now_us;
 	unsigned nonces;
+	bool restless; /* world_run() found no end: shards depose each other for ever, or the like */
 	struct scheduler *schedulers[SIM_SCHEDULERS]; /* NULL: gone */
 	int n_schedulers;
 	/* Optional: a commit was accepted. */
 	void (*on_commit)(struct world *world, enum topic input, int32_t partition, int64_t next);
 };
+
+/* world_io.c: what the seat's shard is wired to. */
+struct shard_io seat_io(struct seat *seat);
 
 void world_init(struct world *world);
 void world_deinit(struct world *world);
