@@ -311,7 +311,7 @@ static int publish_and_wait(struct ask *ask, struct record *request, struct sess
 	struct bus_offset ends[2] = { { .topic = TOPIC_ANSWERS, .partition = partition },
 				      { .topic = TOPIC_DEAD_LETTERS, .partition = partition } };
 	if (ask->wait)
-		status = session_ask_offsets(session, ends, 2);
+		status = session_ask_offsets(session, NULL, ends, 2);
 	if (status == STATUS_OK)
 		status = session_deliver(session, &waiting.published, 1, DELIVERY_MS,
 					 &waiting.offset);

@@ -2,8 +2,8 @@
  * `gpubus audit`: reads the whole log and what was asked and told, and Redis beside it. The order of
  * reading is the contract of audit_log.h:
  *
- *   ends of decisions -> Redis -> ends of decisions again -> decisions up to there -> ends of requests,
- *   dead-letters and answers -> these
+ *   ends of decisions -> Redis -> ends of decisions again -> decisions up to there -> requests ->
+ *   dead-letters -> committed offsets -> answers
  *
  * Redis is read before the log, so that it never stands ahead of what was read of an unbroken log; and
  * the first ends are older than what Redis said, so that "behind" is never said of one that keeps up.
@@ -19,6 +19,7 @@
 #include "cli/commands.h"
 #include "cli/exit_status.h"
 #include "cli/session.h"
+#include "core/shard_state.h"
 
 enum { REDIS_TIMEOUT_MS = 10000 };
 
@@ -27,6 +28,7 @@ struct audit {
 	struct session session;
 	bool no_redis;
 	int64_t remember_ms;
+	const char *group_id;
 	struct audit_log *log;		      /* owned */
 	struct bus_offset *ends;	      /* owned: of decisions, before Redis was read */
 	struct audit_comparison *comparisons; /* owned */
@@ -62,10 +64,17 @@ static bool parse(struct audit *audit, int argc, char **argv, int *ret_status)
 		  .target = &audit->no_redis },
 		{ .name = "remember",
 		  .argument = "TIME",
-		  .fallback = "24h",
-		  .help = "--remember of the schedulers: older answers may be given anew",
+		  .help = "how long the schedulers remember answers: older ones may be given\n"
+			  "anew (default: as Redis says, else 24h)",
 		  .set = option_set_duration_ms,
 		  .target = &audit->remember_ms },
+		{ .name = "group",
+		  .argument = "ID",
+		  .fallback = "gpubus-scheduler",
+		  .help = "consumer group of the schedulers: what it has committed must be "
+			  "answered",
+		  .set = option_set_string,
+		  .target = &audit->group_id },
 	};
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
 		verb_options_add(&options, own[i]);
@@ -103,8 +112,7 @@ static int read_redis(struct audit *audit)
 		return STATUS_ERROR;
 	}
 	for (int32_t i = 0; i < n; i++)
-		audit_redis_read(reader, i, audit->remember_ms * 1000, audit->session.codec,
-				 &audit->comparisons[i].stored);
+		audit_redis_read(reader, i, audit->session.codec, &audit->comparisons[i].stored);
 	return STATUS_OK;
 }
 
@@ -143,7 +151,7 @@ static int read_decisions(struct audit *audit)
 	cleanup(freep) struct bus_offset *ends = memory_zeroed((size_t)n, sizeof(*ends));
 
 	name_partitions(ends, TOPIC_DECISIONS, n);
-	int status = session_ask_offsets(&audit->session, ends, (size_t)n);
+	int status = session_ask_offsets(&audit->session, NULL, ends, (size_t)n);
 	for (int32_t i = 0; i < n && status == STATUS_OK; i++) {
 		const struct audit_stored *stored = &audit->comparisons[i].stored;
 		if (stored->status == STORED_THERE || stored->status == STORED_MOVING)
@@ -152,23 +160,43 @@ static int read_decisions(struct audit *audit)
 	return status == STATUS_OK ? read_topic(audit, ends, n) : status;
 }
 
-/* Dead letters after requests: they are looked up among them. */
-static int read_others(struct audit *audit)
+static int read_requests(struct audit *audit)
 {
-	static const enum topic topics[] = { TOPIC_REQUESTS, TOPIC_DEAD_LETTERS, TOPIC_ANSWERS };
+	static const enum topic topics[] = { TOPIC_REQUESTS, TOPIC_DEAD_LETTERS };
 	int32_t n = audit->session.n_partitions;
 	cleanup(freep) struct bus_offset *ends = memory_zeroed((size_t)n, sizeof(*ends));
 	int status = STATUS_OK;
 
-	for (size_t t = 0; t < 3 && status == STATUS_OK; t++) {
+	/* Dead letters after requests: they are looked up among them. */
+	for (size_t t = 0; t < 2 && status == STATUS_OK; t++) {
 		name_partitions(ends, topics[t], n);
-		status = session_ask_offsets(&audit->session, ends, (size_t)n);
+		status = session_ask_offsets(&audit->session, NULL, ends, (size_t)n);
 		for (int32_t i = 0; topics[t] == TOPIC_REQUESTS && i < n; i++)
 			audit_requests_begin(audit->log, i, ends[i].low == 0);
 		if (status == STATUS_OK)
 			status = read_topic(audit, ends, n);
 	}
 	return status;
+}
+
+/* What is committed is asked for first: its answers stand before the ends that are asked for then. */
+static int read_answers(struct audit *audit)
+{
+	int32_t n = audit->session.n_partitions;
+	cleanup(freep) struct bus_offset *inputs = memory_zeroed((size_t)n, sizeof(*inputs));
+	cleanup(freep) struct bus_offset *ends = memory_zeroed((size_t)n, sizeof(*ends));
+
+	name_partitions(inputs, TOPIC_REQUESTS, n);
+	name_partitions(ends, TOPIC_ANSWERS, n);
+	int status = session_ask_offsets(&audit->session, audit->group_id, inputs, (size_t)n);
+	if (status == STATUS_OK)
+		status = session_ask_offsets(&audit->session, NULL, ends, (size_t)n);
+	if (status != STATUS_OK)
+		return status;
+	for (int32_t i = 0; i < n; i++)
+		audit_answers_begin(audit->log, i, ends[i].low == 0,
+				    inputs[i].committed == BUS_NONE ? -1 : inputs[i].committed);
+	return read_topic(audit, ends, n);
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------- */
@@ -191,6 +219,21 @@ static int report(struct audit *audit)
 	return audit_is_clean(&report) ? STATUS_OK : STATUS_ERROR;
 }
 
+/* All schedulers of a group have the same; the digest depends on it. */
+static int64_t remember_us(const struct audit *audit)
+{
+	const struct shard_options fallback = SHARD_OPTIONS_DEFAULT;
+	if (audit->remember_ms >= 0)
+		return audit->remember_ms * 1000;
+	for (int32_t i = 0; i < audit->session.n_partitions; i++) {
+		const struct audit_stored *stored = &audit->comparisons[i].stored;
+		if ((stored->status == STORED_THERE || stored->status == STORED_MOVING) &&
+		    stored->remember_us >= 0)
+			return stored->remember_us;
+	}
+	return fallback.remember_us;
+}
+
 static int run(struct audit *audit)
 {
 	int status = session_open(&audit->session, &audit->settings);
@@ -198,20 +241,22 @@ static int run(struct audit *audit)
 		return status;
 
 	int32_t n = audit->session.n_partitions;
-	const struct audit_options options = { .n_partitions = n,
-					       .remember_us = audit->remember_ms * 1000 };
-	audit->log = audit_log_new(&options, audit->session.codec);
 	audit->ends = memory_zeroed((size_t)n, sizeof(*audit->ends));
 	audit->comparisons = memory_zeroed((size_t)n, sizeof(*audit->comparisons));
 
 	name_partitions(audit->ends, TOPIC_DECISIONS, n);
-	status = session_ask_offsets(&audit->session, audit->ends, (size_t)n);
+	status = session_ask_offsets(&audit->session, NULL, audit->ends, (size_t)n);
 	if (status == STATUS_OK)
 		status = read_redis(audit);
+	const struct audit_options options = { .n_partitions = n,
+					       .remember_us = remember_us(audit) };
+	audit->log = audit_log_new(&options, audit->session.codec);
 	if (status == STATUS_OK)
 		status = read_decisions(audit);
 	if (status == STATUS_OK)
-		status = read_others(audit);
+		status = read_requests(audit);
+	if (status == STATUS_OK)
+		status = read_answers(audit);
 	if (status != STATUS_OK)
 		return status;
 	audit_finish(audit->log);
@@ -222,7 +267,7 @@ static int run(struct audit *audit)
 
 int cli_audit(int argc, char **argv)
 {
-	struct audit audit = { 0 };
+	struct audit audit = { .remember_ms = ABSENT };
 	int status;
 
 	settings_init(&audit.settings);

@@ -15,6 +15,7 @@ struct step {
 	struct audit_log *log;
 	struct audit_shard_log *shard;
 	const struct message *message;
+	struct audit_told *told;
 	int64_t at;	/* its time, as the fold has it */
 	int64_t before; /* the newest time before it */
 };
@@ -52,6 +53,22 @@ static bool is_forgotten(const struct step *step, const struct audit_request *re
 	       request->concerned_at < step->before - step->log->options.remember_us;
 }
 
+/* The record tells this request, too, what has become of it. */
+static void answers(const struct step *step, uint32_t request)
+{
+	uint32_t *requests = step->told->requests;
+	for (int i = 0; i < 3; i++)
+		if (requests[i] == AUDIT_NONE || requests[i] == request) {
+			requests[i] = request;
+			return;
+		}
+}
+
+static uint32_t slot_of(const struct audit_log *log, const struct audit_request *request)
+{
+	return (uint32_t)(request - (const struct audit_request *)log->requests.items);
+}
+
 static struct audit_request *set_outcome(const struct step *step, const char *pool_id,
 					 const char *type, const char *request_id,
 					 enum audit_outcome outcome)
@@ -68,6 +85,7 @@ static struct audit_request *set_outcome(const struct step *step, const char *po
 	request->outcome = outcome;
 	request->outcome_at = step->message->offset;
 	request->concerned_at = step->at;
+	answers(step, slot);
 	return request;
 }
 
@@ -120,8 +138,7 @@ static void on_assigned(const struct step *step, const struct gpu_assigned *assi
 							    assigned->request_id, OUTCOME_GRANTED);
 		request->alive = true;
 		assignment->vm_id = arena_strdup(&log->texts, assigned->vm_id);
-		assignment->request =
-			(uint32_t)(request - (struct audit_request *)log->requests.items);
+		assignment->request = slot_of(log, request);
 		assignment->release = AUDIT_NONE;
 		assignment->shard = step->message->partition;
 		assignment->offset = step->message->offset;
@@ -133,14 +150,15 @@ static void on_assigned(const struct step *step, const struct gpu_assigned *assi
 			"assignment %s is not what it was at offset %" PRId64
 			": another VM or other GPUs",
 			assigned->assignment_id, assignment->offset);
+	} else {
+		answers(step, assignment->request);
 	}
 	if (strcmp(assigned->state, "RELEASING") == 0 && assigned->release_request_id) {
 		struct audit_request *release =
 			set_outcome(step, assigned->pool_id, "VmReleased",
 				    assigned->release_request_id, OUTCOME_RELEASING);
 		release->alive = true;
-		assignment->release =
-			(uint32_t)(release - (struct audit_request *)log->requests.items);
+		assignment->release = slot_of(log, release);
 	}
 }
 
@@ -151,6 +169,7 @@ static void end_concern(const struct step *step, uint32_t slot)
 	struct audit_request *request = audit_request_at(step->log, slot);
 	request->alive = false;
 	request->concerned_at = step->at;
+	answers(step, slot);
 }
 
 static void on_released(const struct step *step, const struct gpu_released *released)
@@ -219,7 +238,7 @@ static void check(const struct step *step, const struct record *record)
 	}
 }
 
-static void remember_told(struct audit_shard_log *shard, const struct message *message)
+static struct audit_told *add_told(struct audit_shard_log *shard, const struct message *message)
 {
 	if (shard->n_told == shard->told_size) {
 		shard->told_size = shard->told_size ? 2 * shard->told_size : 256;
@@ -228,7 +247,9 @@ static void remember_told(struct audit_shard_log *shard, const struct message *m
 	shard->told[shard->n_told++] = (struct audit_told){
 		.offset = message->offset,
 		.hash = index_hash(message->value, message->value_len, 0),
+		.requests = { AUDIT_NONE, AUDIT_NONE, AUDIT_NONE },
 	};
+	return &shard->told[shard->n_told - 1];
 }
 
 static void raise_applied(struct audit_shard_log *shard, const struct message *message)
@@ -249,7 +270,7 @@ static void on_record(struct step *step)
 
 	step->shard->records++;
 	raise_applied(step->shard, message);
-	remember_told(step->shard, message);
+	step->told = add_told(step->shard, message);
 	if (!message->value ||
 	    codec_decode(log->codec, message->value, message->value_len, &log->scratch, &record)) {
 		VIOLATE(step, "UNREADABLE", "a record that counts cannot be read: %s",

@@ -31,6 +31,7 @@ struct audit_request {
 	enum audit_outcome outcome;
 	bool alive;	      /* a VM holds GPUs by it: not forgotten */
 	bool dead_lettered;   /* some message that asks it */
+	bool told;	      /* an answer to it stands in answers */
 	uint32_t seen;	      /* messages in its own partition */
 	int64_t outcome_at;   /* offset of its outcome; -1 */
 	int64_t concerned_at; /* time of the last record that concerns it */
@@ -66,6 +67,7 @@ struct audit_told {
 	int64_t offset; /* in decisions */
 	uint64_t hash;
 	uint32_t times;
+	uint32_t requests[3]; /* whom it answers; AUDIT_NONE */
 };
 
 struct audit_shard_log {
@@ -82,6 +84,8 @@ struct audit_shard_log {
 	struct audit_told *told; /* owned; what counts, in the order of the log */
 	size_t n_told, told_size;
 	bool requests_whole;
+	bool answers_whole;
+	int64_t committed; /* requests below it have been answered; -1: not known */
 };
 
 /* A table of things found by their key. */

@@ -23,7 +23,7 @@ struct audit_log *audit_log_new(const struct audit_options *options, struct code
 		shard->state = shard_state_new(&state_options, log->catalog);
 		shard->applied = (struct input_positions){ -1, -1 };
 		shard->newest = INT64_MIN;
-		shard->expect = -1;
+		shard->expect = shard->committed = -1;
 		follow_init(&shard->follow, 0, -1);
 	}
 	log->violations = memory_zeroed(VIOLATIONS_KEPT, sizeof(*log->violations));

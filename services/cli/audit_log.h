@@ -5,7 +5,8 @@
  *                 contradict itself (the same fold that the scheduler uses accepts every record)
  *   invariant 2   every request that the log says is dealt with has exactly one outcome; what was
  *                 unreadable or misplaced stands in dead-letters or in its right partition
- *   answers       what was told stands in the log, word for word, and is not void
+ *   answers       what was told stands in the log, word for word, and is not void; a request whose
+ *                 offset is committed has been told its answer
  *
  * The order of calls: for every shard all of decisions; then requests, dead letters and answers, read up
  * to ends that were asked for after decisions had been read; then audit_finish(). A scheduler may go on
@@ -41,8 +42,11 @@ void audit_expect(struct audit_log *log, int32_t shard, int64_t offset);
 
 void audit_decision(struct audit_log *log, const struct message *message);
 
-/* A partition of requests, or of answers, is whole when retention has taken nothing from its beginning. */
+/* A partition is whole when retention has taken nothing from its beginning. */
 void audit_requests_begin(struct audit_log *log, int32_t partition, bool whole);
+/* `committed`: the group's offset in requests, asked for before the end of answers was: answers to what
+ * stands below it have been delivered. -1: not known. */
+void audit_answers_begin(struct audit_log *log, int32_t partition, bool whole, int64_t committed);
 void audit_request(struct audit_log *log, const struct message *message);
 void audit_dead_letter(struct audit_log *log, const struct message *message);
 void audit_answer(struct audit_log *log, const struct message *message);
@@ -98,6 +102,7 @@ struct audit_requests {
 	uint64_t repeated;	/* messages that ask under an id that was used before */
 	uint64_t forwarded;	/* messages that stood in a wrong partition */
 	uint64_t expired;	/* outcomes of requests that retention has taken */
+	uint64_t answered;	/* of those seen: an answer to it stands in answers */
 	uint64_t answers;	/* messages that tell an answer */
 	uint64_t told_again;	/* of them: revisions that were told before */
 };

@@ -63,19 +63,32 @@ static int read_rows(struct store_reader *reader, int32_t shard, struct loading 
 	return 0;
 }
 
+/* Schedulers put into the format of their checkpoints what shapes the rows: "VERSION/SECONDSs". */
+static int64_t remembered(const char *format)
+{
+	long long seconds;
+	char unit;
+	return sscanf(format, "%*d/%lld%c", &seconds, &unit) == 2 && unit == 's' && seconds >= 0
+		       ? seconds * 1000000
+		       : -1;
+}
+
 /* Rows and meta belong together when meta is the same before and after. */
 static bool read_once(struct store_reader *reader, int32_t shard, struct loading *loading)
 {
 	struct audit_stored *stored = loading->stored;
 	struct store_meta after;
 
-	*stored = (struct audit_stored){ .status = STORED_MOVING };
+	const char *format;
+
+	*stored = (struct audit_stored){ .status = STORED_MOVING, .remember_us = -1 };
 	loading->malformed = false;
-	int r = store_read_meta(reader, shard, &stored->meta, NULL);
+	int r = store_read_meta(reader, shard, &stored->meta, &format);
 	if (r) {
 		fail(stored, reader, r);
 		return true;
 	}
+	stored->remember_us = remembered(format);
 	r = read_rows(reader, shard, loading);
 	bool failed = stored->status == STORED_FAILED;
 	int again = failed ? 0 : store_read_meta(reader, shard, &after, NULL);
@@ -99,11 +112,12 @@ static bool read_once(struct store_reader *reader, int32_t shard, struct loading
 	return true;
 }
 
-void audit_redis_read(struct store_reader *reader, int32_t shard, int64_t remember_us,
-		      struct codec *codec, struct audit_stored *ret_stored)
+void audit_redis_read(struct store_reader *reader, int32_t shard, struct codec *codec,
+		      struct audit_stored *ret_stored)
 {
 	cleanup(catalog_freep) struct catalog *catalog = catalog_new();
-	const struct shard_options options = { .remember_us = remember_us };
+	/* Loading forgets nothing, so that it does not matter here how long answers are remembered. */
+	const struct shard_options options = SHARD_OPTIONS_DEFAULT;
 	struct loading loading = { .codec = codec, .stored = ret_stored };
 	bool done = false;
 

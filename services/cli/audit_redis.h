@@ -22,10 +22,10 @@ struct audit_stored {
 	enum audit_stored_status status;
 	struct store_meta meta; /* unless EMPTY or FAILED */
 	uint64_t rows_digest;	/* THERE: computed from the rows */
+	int64_t remember_us;	/* as the scheduler had it that wrote this; -1: not known */
 	size_t vms, requests;	/* rows */
 	char why[256];
 };
 
-/* `remember_us` as audit_options. */
-void audit_redis_read(struct store_reader *reader, int32_t shard, int64_t remember_us,
-		      struct codec *codec, struct audit_stored *ret_stored);
+void audit_redis_read(struct store_reader *reader, int32_t shard, struct codec *codec,
+		      struct audit_stored *ret_stored);

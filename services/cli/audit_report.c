@@ -132,7 +132,7 @@ static json_t *requests_to_json(const struct audit_requests *counts)
 		{ "completed", counts->completed }, { "verdicts", counts->verdicts },
 		{ "pending", counts->pending },	    { "dead_lettered", counts->dead_lettered },
 		{ "repeated", counts->repeated },   { "forwarded", counts->forwarded },
-		{ "expired", counts->expired },
+		{ "expired", counts->expired },	    { "answered", counts->answered },
 	};
 	json_t *json = json_object();
 	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
@@ -230,9 +230,9 @@ static void put_counts(const struct audit_report *report, struct buf *out)
 			   " no longer kept in requests\n",
 			   n.repeated, n.forwarded, n.expired);
 	buf_printf(out,
-		   "%" PRIu64 " answers told, %" PRIu64 " of them again; %" PRIu64
-		   " GPUs are assigned\n",
-		   n.answers, n.told_again, audit_assigned_gpus(report->log));
+		   "%" PRIu64 " requests answered by %" PRIu64 " messages, %" PRIu64
+		   " of them told again; %" PRIu64 " GPUs are assigned\n",
+		   n.answered, n.answers, n.told_again, audit_assigned_gpus(report->log));
 }
 
 void audit_report_text(const struct audit_report *report, struct buf *out)

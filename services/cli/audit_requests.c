@@ -142,14 +142,43 @@ static int compare_told(const void *a, const void *b)
 	return (left->offset > right->offset) - (left->offset < right->offset);
 }
 
+void audit_answers_begin(struct audit_log *log, int32_t partition, bool whole, int64_t committed)
+{
+	log->shards[partition].answers_whole = whole;
+	log->shards[partition].committed = committed;
+}
+
+/* What was decided after the log was read may be the first word that a request of before it gets: its
+ * GPUs were released meanwhile. */
+static void mark_told_by_later(struct audit_log *log, const struct message *message)
+{
+	struct record record;
+	bool is_new;
+	if (!message->value ||
+	    codec_decode(log->codec, message->value, message->value_len, &log->scratch, &record) ||
+	    record.type != RECORD_GPU_RELEASED)
+		return;
+	uint32_t slot = audit_need_assignment(log, record.gpu_released.pool_id,
+					      record.gpu_released.assignment_id, &is_new);
+	const struct audit_assignment *assignment = audit_assignment_at(log, slot);
+	if (is_new || !assignment->held)
+		return;
+	audit_request_at(log, assignment->request)->told = true;
+	if (assignment->release != AUDIT_NONE)
+		audit_request_at(log, assignment->release)->told = true;
+}
+
 void audit_answer(struct audit_log *log, const struct message *message)
 {
 	struct audit_shard_log *shard = &log->shards[message->partition];
 	int64_t revision = headers_revision(message->headers, message->n_headers);
 	struct audit_told sought = { .offset = revision };
 
-	if (revision >= shard->follow.next)
-		return; /* decided after the log was read */
+	if (revision >= shard->follow.next) {
+		arena_reset(&log->scratch);
+		mark_told_by_later(log, message);
+		return;
+	}
 	log->counts.answers++;
 	struct audit_told *told = shard->n_told == 0 ? NULL
 						     : bsearch(&sought, shard->told, shard->n_told,
@@ -165,6 +194,8 @@ void audit_answer(struct audit_log *log, const struct message *message)
 			      message->offset, "is not what decisions has at offset %" PRId64,
 			      revision);
 	log->counts.told_again += told->times++ > 0;
+	for (size_t i = 0; i < 3 && told->requests[i] != AUDIT_NONE; i++)
+		audit_request_at(log, told->requests[i])->told = true;
 }
 
 /* ---- the end --------------------------------------------------------------------------------------- */
@@ -207,6 +238,7 @@ static void finish_request(struct audit_log *log, struct audit_request *request)
 	struct audit_requests *counts = &log->counts;
 
 	counts->seen += request->seen > 0;
+	counts->answered += request->seen > 0 && request->told;
 	counts->repeated += request->seen > 1 ? request->seen - 1 : 0;
 	count_outcome(counts, request->outcome);
 	if (request->outcome != OUTCOME_NONE && request->seen == 0) {
@@ -216,8 +248,19 @@ static void finish_request(struct audit_log *log, struct audit_request *request)
 				      request->outcome_at, "%s has an outcome, and nobody asked it",
 				      request_text(log, request));
 	}
-	if (request->outcome != OUTCOME_NONE || request->seen == 0)
+	if (request->seen == 0)
 		return;
+	if (request->outcome != OUTCOME_NONE) {
+		if (!request->told && shard->answers_whole &&
+		    request->first_seen < shard->committed)
+			audit_violate(
+				log, "NOT_TOLD", TOPIC_REQUESTS, request->shard,
+				request->first_seen,
+				"%s has an outcome and its offset is committed, but no answer "
+				"to it was told",
+				request_text(log, request));
+		return;
+	}
 	if (request->dead_lettered) {
 		counts->dead_lettered++;
 		return;

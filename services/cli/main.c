@@ -76,7 +76,7 @@ static int help(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	/* What is information to a service is noise to whoever waits for an answer. */
-	setenv("GPUBUS_LOG_LEVEL", "warning", 0);
+	setenv("GPUBUS_LOG_LEVEL", "error", 0);
 	if (argc < 2) {
 		print_help(stderr);
 		return STATUS_USAGE;

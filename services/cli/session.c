@@ -31,7 +31,9 @@ int session_open(struct session *session, const struct settings *settings)
 	}
 	/* How the topics are set is for `topics verify` and the scheduler to judge. */
 	if (bus_topics_verify(settings->bus, &expected, true, &report, &session->n_partitions)) {
-		complain("%s", report.data ? report.data : "the topics cannot be read");
+		complain("%s (brokers: %s)",
+			 report.data ? report.data : "the topics cannot be read",
+			 bus_config_get(settings->bus, "bootstrap.servers"));
 		return STATUS_ERROR;
 	}
 	session->loop = loop_new();
@@ -102,13 +104,14 @@ static void on_offsets(void *context, const struct bus_offset *offsets, size_t n
 	loop_stop(wait->session->loop);
 }
 
-int session_ask_offsets(struct session *session, struct bus_offset *offsets, size_t n)
+int session_ask_offsets(struct session *session, const char *group_id, struct bus_offset *offsets,
+			size_t n)
 {
 	cleanup(bus_offsets_freep) struct bus_offsets *client = NULL;
 	cleanup(freep) struct bus_partition *places = memory_zeroed(n, sizeof(*places));
 	struct offsets_wait wait = { .session = session, .offsets = offsets };
 
-	if (bus_offsets_new(session->loop, session->settings->bus, NULL, &client))
+	if (bus_offsets_new(session->loop, session->settings->bus, group_id, &client))
 		return STATUS_ERROR;
 	for (size_t i = 0; i < n; i++)
 		places[i] = (struct bus_partition){ offsets[i].topic, offsets[i].partition };

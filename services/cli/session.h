@@ -32,8 +32,9 @@ int32_t session_partitions(const struct session *session, enum topic topic);
 /* Runs the loop until somebody stops it, or the time is over (0: no limit). True: it was. */
 bool session_run(struct session *session, int64_t timeout_ms);
 
-/* Fills in low and high of partitions that the caller has named. */
-int session_ask_offsets(struct session *session, struct bus_offset *offsets, size_t n) MUST_CHECK;
+/* Fills in low, high and, with a group (else NULL), committed of partitions that the caller has named. */
+int session_ask_offsets(struct session *session, const char *group_id, struct bus_offset *offsets,
+			size_t n) MUST_CHECK;
 
 /* Sends all messages and waits until the brokers have them; their offsets go to `ret_offsets`. */
 int session_deliver(struct session *session, const struct message *messages, size_t n,

@@ -214,7 +214,7 @@ static int find_places(struct tail *tail)
 		     p++)
 			offsets[n++] =
 				(struct bus_offset){ .topic = (enum topic)topic, .partition = p };
-	int status = session_ask_offsets(&tail->session, offsets, n);
+	int status = session_ask_offsets(&tail->session, NULL, offsets, n);
 	if (status != STATUS_OK)
 		return status;
 

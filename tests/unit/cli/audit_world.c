@@ -114,11 +114,11 @@ void world_assign(struct world *world, const char *request_id, const char *vm_id
 	world_decide(world, &record);
 }
 
-void world_release(struct world *world, const char *request_id, const char *of_request,
-		   const char *vm_id, const char *gpu_id)
+struct record world_released(struct world *world, const char *request_id, const char *of_request,
+			     const char *vm_id, const char *gpu_id)
 {
 	struct record assigned = world_assigned(world, of_request, vm_id, gpu_id);
-	const struct record record = {
+	return (struct record){
 		.type = RECORD_GPU_RELEASED,
 		.gpu_released = { .assignment_id = assigned.gpu_assigned.assignment_id,
 				  .request_id = request_id,
@@ -129,6 +129,12 @@ void world_release(struct world *world, const char *request_id, const char *of_r
 				  .n_gpus = 1,
 				  .decided_at = world->now++ },
 	};
+}
+
+void world_release(struct world *world, const char *request_id, const char *of_request,
+		   const char *vm_id, const char *gpu_id)
+{
+	struct record record = world_released(world, request_id, of_request, vm_id, gpu_id);
 	world_decide(world, &record);
 }
 

@@ -33,6 +33,8 @@ struct record world_assigned(struct world *world, const char *request_id, const 
 			     const char *gpu_id);
 void world_assign(struct world *world, const char *request_id, const char *vm_id,
 		  const char *gpu_id);
+struct record world_released(struct world *world, const char *request_id, const char *of_request,
+			     const char *vm_id, const char *gpu_id);
 void world_release(struct world *world, const char *request_id, const char *of_request,
 		   const char *vm_id, const char *gpu_id);
 void world_reject(struct world *world, const char *request_id);

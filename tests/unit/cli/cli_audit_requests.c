@@ -175,6 +175,74 @@ static void an_answer_in_other_words_is_found(void **state)
 	world_stop(&world);
 }
 
+/* Committed means: the answer was delivered. */
+static void what_is_committed_must_have_been_told(void **state)
+{
+	struct world world;
+	(void)state;
+
+	for (int told = 0; told < 2; told++) {
+		world_start(&world, 1);
+		audit_answers_begin(world.log, 0, true, 1);
+		world_marker(&world);
+		world.applied = 1;
+		struct record record = world_assigned(&world, "r1", "vm1", "h1/0000:01:00.0");
+		struct message decision = world_decide(&world, &record);
+		world_reject(&world, "r2"); /* not committed yet: its answer may be on its way */
+		world_ask(&world, "r1");
+		world_ask(&world, "r2");
+		if (told)
+			tell(&world, &decision, decision.offset);
+		if (told)
+			world_expect_clean(&world);
+		else
+			world_expect_violation(&world, "NOT_TOLD", 0);
+		assert_int_equal(audit_requests(world.log).answered, told);
+		world_stop(&world);
+	}
+}
+
+/* The answer to a request is told as it is by then: that its GPUs were released says both. */
+static void a_release_answers_the_request_too(void **state)
+{
+	struct world world;
+	(void)state;
+
+	world_start(&world, 1);
+	audit_answers_begin(world.log, 0, true, 2);
+	world_marker(&world);
+	world.applied = 1;
+	world_assign(&world, "r1", "vm1", "h1/0000:01:00.0");
+	struct record record = world_released(&world, "d1", "r1", "vm1", "h1/0000:01:00.0");
+	struct message decision = world_decide(&world, &record);
+	world_ask(&world, "r1");
+	world_ask_release(&world, "d1");
+	tell(&world, &decision, decision.offset);
+	world_expect_clean(&world);
+	assert_int_equal(audit_requests(world.log).answered, 2);
+	world_stop(&world);
+}
+
+/* An owner that ended before it told that r1 was granted; the next one tells it as it is then. */
+static void an_answer_from_after_the_log_was_read_counts(void **state)
+{
+	struct world world;
+	(void)state;
+
+	world_start(&world, 1);
+	audit_answers_begin(world.log, 0, true, 1);
+	world_marker(&world);
+	world.applied = 0;
+	world_assign(&world, "r1", "vm1", "h1/0000:01:00.0");
+	struct record record = world_released(&world, "d1", "r1", "vm1", "h1/0000:01:00.0");
+	struct envelope envelope = ENVELOPE_EMPTY;
+	struct message unread = world_message(&world, TOPIC_DECISIONS, 0, &record, &envelope);
+	world_ask(&world, "r1");
+	tell(&world, &unread, unread.offset);
+	world_expect_clean(&world);
+	world_stop(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +252,9 @@ int main(void)
 		cmocka_unit_test(answers_are_told_at_least_once),
 		cmocka_unit_test(a_void_answer_is_found),
 		cmocka_unit_test(an_answer_in_other_words_is_found),
+		cmocka_unit_test(what_is_committed_must_have_been_told),
+		cmocka_unit_test(a_release_answers_the_request_too),
+		cmocka_unit_test(an_answer_from_after_the_log_was_read_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
