@@ -25,7 +25,7 @@ int scheduler_options_parse(struct scheduler_options *options, int argc, char **
 		  .help = "any librdkafka property; may be given more than once",
 		  .set = bus_config_option_property,
 		  .target = options->bus },
-		{ .name = "redis",
+		{ .name = "redis-url",
 		  .argument = "URL",
 		  .fallback = "redis://127.0.0.1:6379",
 		  .help = "redis://[user:password@]host[:port][/db], rediss://..., "

@@ -80,10 +80,11 @@ free_port() {
 	echo $port
 }
 
+# Only listeners count: what is left of a dead server's connections keeps nobody from listening again.
 port_is_taken() { # PORT
 	local hex
 	hex=$(printf ':%04X ' "$1")
-	grep -qsE "^ *[0-9]+: [0-9A-F]+$hex" /proc/net/tcp /proc/net/tcp6
+	grep -qsE "^ *[0-9]+: [0-9A-F]+$hex[0-9A-F]+:0000 0A " /proc/net/tcp /proc/net/tcp6
 }
 
 # Does this very process listen on the port (and not a stranger who was faster)?
