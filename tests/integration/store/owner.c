@@ -335,6 +335,16 @@ bool owner_in_step(struct owner *owner)
 	       store_meta_same(&progress.stored, &owner->meta);
 }
 
+bool owner_is_rewritten(struct owner *owner)
+{
+	return owner_counts(owner).rewrites == 2 && owner_in_step(owner);
+}
+
+bool owner_was_asked_again(struct owner *owner)
+{
+	return owner->n_needed == 2;
+}
+
 void owner_start(struct owner *owner)
 {
 	owner_load(owner, 5000);

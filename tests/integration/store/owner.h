@@ -88,6 +88,8 @@ struct store_counts owner_counts(struct owner *owner);
 
 bool owner_in_step(struct owner *owner); /* Redis follows and stands at our meta */
 bool owner_is_loaded(struct owner *owner);
+bool owner_is_rewritten(struct owner *owner);	 /* in step after a second rewrite */
+bool owner_was_asked_again(struct owner *owner); /* on_rewrite_needed came a second time */
 
 /* Fails unless Redis holds exactly the owner's state and no keys but those of its generation. */
 void owner_check(struct owner *owner);

@@ -39,11 +39,6 @@ static int stop_server(void **state)
 	return 0;
 }
 
-static bool is_rewritten(struct owner *owner)
-{
-	return owner_counts(owner).rewrites == 2 && owner_in_step(owner);
-}
-
 static bool is_down(struct owner *owner)
 {
 	return !store_is_up(owner->store);
@@ -63,7 +58,7 @@ static void test_a_wipe_is_noticed_when_nothing_flows(void **state)
 	owner_init(&owner, server, NULL, NULL, 500);
 	owner_start(&owner);
 	redis_server_wipe(server);
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	assert_string_equal(owner.reason, "Redis has nothing of it");
 	owner_check(&owner);
 	owner_deinit(&owner);
@@ -83,7 +78,7 @@ static void test_a_wipe_is_rewritten_while_submissions_go_on(void **state)
 	owner_run_until(&owner, is_rewriting);
 	assert_true(owner_progress(&owner).behind_us > 0);
 	assert_true(owner_progress(&owner).behind_records > 0);
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	/* The snapshot has 200 chunks and 10 batches were submitted beside each. */
 	assert_in_range(owner.meta.offset, 1000, 10000);
 	owner_check(&owner);
@@ -101,7 +96,7 @@ static void test_a_roll_back_is_noticed(void **state)
 		owner_change(&owner, 10);
 	owner_run_until(&owner, owner_in_step);
 	redis_server_roll_back(server);
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	assert_non_null(strstr(owner.reason, "Redis stands at epoch 0 offset 1 "));
 	owner_check(&owner);
 	owner_deinit(&owner);
@@ -115,7 +110,7 @@ static void test_another_digest_is_noticed(void **state)
 	owner_init(&owner, server, NULL, NULL, 500);
 	owner_start(&owner);
 	free(redis_server_command(server, "HSET {gpubus:%d}:meta digest 1", SHARD));
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	owner_check(&owner);
 	owner_deinit(&owner);
 }
@@ -148,7 +143,7 @@ static void test_a_wipe_in_the_middle_of_a_rewrite(void **state)
 	struct owner owner;
 	begin_large_rewrite(&owner, NULL);
 	redis_server_wipe(server);
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	assert_int_equal(owner.n_needed, 3);
 	owner_check(&owner);
 	owner_deinit(&owner);
@@ -163,7 +158,7 @@ static void test_a_roll_back_in_the_middle_of_a_rewrite(void **state)
 	owner_run_until(&owner, has_staged_more);
 	assert_true(owner.feeding);
 	redis_server_roll_back(server);
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	assert_int_equal(owner.n_needed, 3);
 	owner_check(&owner);
 	owner_deinit(&owner);
@@ -179,7 +174,7 @@ static void test_a_lost_connection_does_not_lose_what_was_staged(void **state)
 		owner_run_until(&owner, is_down);
 		owner_run_ms(&owner, 30);
 	}
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	assert_int_equal(owner.n_needed, 2);
 	assert_int_equal(owner_counts(&owner).connects, 4);
 	owner_check(&owner);
@@ -196,7 +191,7 @@ static void test_a_chunk_without_answer_that_arrived(void **state)
 	redis_server_pause(server);
 	owner_run_until(&owner, is_down);
 	redis_server_continue(server);
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	assert_int_equal(owner.n_needed, 2);
 	owner_check(&owner);
 	owner_deinit(&owner);
@@ -363,7 +358,7 @@ static void test_what_waits_is_bounded_and_then_rewritten(void **state)
 	assert_in_range(owner_counts(&owner).overflows, 1, 2);
 	assert_int_equal(owner_progress(&owner).behind_records, 1000);
 	redis_server_continue(server);
-	owner_run_until(&owner, is_rewritten);
+	owner_run_until(&owner, owner_is_rewritten);
 	assert_string_equal(owner.reason, "the queue to Redis overflowed");
 	assert_int_equal(owner_progress(&owner).behind_records, 0);
 	owner_check(&owner);
