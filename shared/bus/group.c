@@ -17,244 +17,8 @@ enum {
 	SEEK_TIMEOUT_MS = 100, /* librdkafka's own thread answers, usually within microseconds */
 	SEEK_RETRY_MS = 20,
 	LEAVE_POLL_MS = 10,
-	LEAVE_TIMEOUT_MS = 3000, /* beyond the time for the revocation */
+	LEAVE_TIMEOUT_MS = 3500, /* beyond the time for the revocation */
 };
-
-/* ---- members ------------------------------------------------------------------------------- */
-
-static int compare_places(const void *a, const void *b)
-{
-	const struct group_member *x = a, *y = b;
-
-	if (x->place.topic != y->place.topic)
-		return x->place.topic < y->place.topic ? -1 : 1;
-	return (x->place.partition > y->place.partition) -
-	       (x->place.partition < y->place.partition);
-}
-
-struct group_member *group_member_find(struct bus_group *group, enum topic topic, int32_t partition)
-{
-	const struct group_member key = { .place = { topic, partition } };
-
-	if (!group->n_members)
-		return NULL;
-	return bsearch(&key, group->members, group->n_members, sizeof(key), compare_places);
-}
-
-static void members_clear(struct bus_group *group)
-{
-	free(group->members);
-	group->members = NULL;
-	group->n_members = 0;
-}
-
-static void members_set(struct bus_group *group, const rd_kafka_topic_partition_list_t *list)
-{
-	members_clear(group);
-	group->members = memory_zeroed((size_t)list->cnt, sizeof(*group->members));
-	for (int i = 0; i < list->cnt; i++) {
-		struct group_member *member = &group->members[group->n_members];
-
-		if (topic_by_name(list->elems[i].topic, &member->place.topic))
-			continue;
-		member->place.partition = list->elems[i].partition;
-		member->start = BUS_NONE;
-		member->wanted = member->sent = member->seek = -1;
-		group->n_members++;
-		intake_open(group->intake, member->place.topic, member->place.partition);
-	}
-	qsort(group->members, group->n_members, sizeof(*group->members), compare_places);
-}
-
-static struct bus_partition *members_places(const struct bus_group *group)
-{
-	struct bus_partition *places = memory_alloc(group->n_members * sizeof(*places));
-
-	for (size_t i = 0; i < group->n_members; i++)
-		places[i] = group->members[i].place;
-	return places;
-}
-
-/* ---- membership ---------------------------------------------------------------------------- */
-
-static void assign(struct bus_group *group, const rd_kafka_topic_partition_list_t *list)
-{
-	rd_kafka_resp_err_t error = rd_kafka_assign(intake_client(group->intake), list);
-
-	if (error)
-		log_error("kafka group: assignment failed: %s", rd_kafka_err2str(error));
-}
-
-static void carry_out_assign(struct bus_group *group, rd_kafka_topic_partition_list_t *list)
-{
-	cleanup(freep) struct bus_partition *places = NULL;
-
-	members_set(group, list);
-	group->state = GROUP_ASSIGNED;
-	group->lost = false;
-	places = members_places(group);
-	group->in_assigned = true;
-	group->callbacks.on_assigned(group->context, places, group->n_members);
-	group->in_assigned = false;
-	if (group->freed)
-		return;
-	for (int i = 0; i < list->cnt; i++) {
-		struct group_member *member;
-		enum topic topic;
-
-		if (topic_by_name(list->elems[i].topic, &topic))
-			continue;
-		member = group_member_find(group, topic, list->elems[i].partition);
-		if (member->start != BUS_NONE)
-			list->elems[i].offset = member->start;
-	}
-	assign(group, list);
-}
-
-static void end_revocation(struct bus_group *group)
-{
-	loop_timer_stop(group->revoke_timer);
-	group_commit_give_up(group, group->lost ? "the partition was lost to another member"
-						: "the partition was handed over");
-	if (group->freed)
-		return;
-	members_clear(group);
-	group->commit_under_way = false;
-	group->state = GROUP_NONE;
-	assign(group, NULL);
-}
-
-static void carry_out_revoke(struct bus_group *group, bool lost)
-{
-	cleanup(freep) struct bus_partition *places = members_places(group);
-
-	loop_timer_stop(group->seek_timer);
-	for (size_t i = 0; i < group->n_members; i++)
-		intake_close(group->intake,
-			     intake_slot(group->intake, group->members[i].place.topic,
-					 group->members[i].place.partition));
-	group->state = GROUP_REVOKING;
-	group->owner_is_done = false;
-	group->lost = lost;
-	if (group->n_members)
-		group->callbacks.on_revoked(group->context, places, group->n_members, lost);
-	if (group->freed)
-		return;
-	if (lost || !group->n_members)
-		end_revocation(group);
-	else
-		loop_timer_start(group->revoke_timer, group->revoke_timeout_ms, 0);
-}
-
-void group_advance(struct bus_group *group)
-{
-	if (group->state != GROUP_REVOKING || !group->owner_is_done)
-		return;
-	if (group_commits_done(group))
-		end_revocation(group);
-	else if (!group->commit_backs_off)
-		bus_group_commit_now(group);
-}
-
-static void free_announcement(struct announcement *announcement)
-{
-	rd_kafka_topic_partition_list_destroy(announcement->list);
-	free(announcement);
-}
-
-/* Everything that callbacks of librdkafka have only noted. */
-static void on_served(void *owner)
-{
-	struct bus_group *group = owner;
-
-	if (group->fatal[0]) {
-		char reason[sizeof(group->fatal)];
-
-		memcpy(reason, group->fatal, sizeof(reason));
-		group->fatal[0] = '\0';
-		group->callbacks.on_error(group->context, reason);
-		if (group->freed)
-			return;
-	}
-	group_advance(group);
-	/* While the owner is busy with a revocation the next announcement waits, unless it says that
-	 * there is nothing left to hand over. */
-	while (!group->freed && group->announced) {
-		struct announcement *next = group->announced;
-
-		if (group->state == GROUP_REVOKING) {
-			if (!next->lost)
-				return;
-			group->lost = true;
-			end_revocation(group);
-			if (group->freed)
-				return;
-		}
-		group->announced = next->next;
-		if (next->assign)
-			carry_out_assign(group, next->list);
-		else
-			carry_out_revoke(group, next->lost);
-		free_announcement(next);
-		if (!group->freed)
-			group_advance(group);
-	}
-}
-
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what,
-			 rd_kafka_topic_partition_list_t *list, void *opaque)
-{
-	struct kafka_client *client = opaque;
-	struct bus_group *group = client->owner;
-	struct announcement *announcement, **last = &group->announced;
-
-	if (group->freed)
-		return;
-	announcement = memory_zeroed(1, sizeof(*announcement));
-	announcement->assign = what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-	announcement->lost = !announcement->assign && rd_kafka_assignment_lost(rk);
-	announcement->list = rd_kafka_topic_partition_list_copy(list);
-	while (*last)
-		last = &(*last)->next;
-	*last = announcement;
-}
-
-static void on_client_problem(rd_kafka_t *rk, int error, const char *reason, void *opaque)
-{
-	struct kafka_client *client = opaque;
-	struct bus_group *group = client->owner;
-
-	if (error != RD_KAFKA_RESP_ERR__FATAL) {
-		log_debug("kafka group: %s", reason);
-		return;
-	}
-	if (!group->freed)
-		rd_kafka_fatal_error(rk, group->fatal, sizeof(group->fatal));
-}
-
-static void on_revoke_timer(void *context)
-{
-	struct bus_group *group = context;
-
-	if (!group->owner_is_done) {
-		log_warning("kafka group: handing partitions over, unfinished, after %lld ms",
-			    (long long)group->revoke_timeout_ms);
-		group->owner_is_done = true;
-		loop_timer_start(group->revoke_timer, COMMIT_GRACE_MS, 0);
-		group_advance(group);
-	} else {
-		end_revocation(group);
-	}
-}
-
-void bus_group_revoked_done(struct bus_group *group)
-{
-	if (group->state != GROUP_REVOKING)
-		return;
-	group->owner_is_done = true;
-	/* May be called from inside on_revoked() or a commit's result: it goes on after those. */
-	intake_poke(group->intake);
-}
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
@@ -308,7 +72,7 @@ static const struct intake_handlers handlers = {
 	.on_batch_done = on_batch_done,
 	.on_error = on_partition_error,
 	.on_client_error = on_client_error,
-	.on_served = on_served,
+	.on_served = group_on_served,
 };
 
 void bus_group_pause(struct bus_group *group, enum topic topic, int32_t partition)
@@ -383,13 +147,8 @@ static void destroy(void *context)
 {
 	struct bus_group *group = context;
 
-	while (group->announced) {
-		struct announcement *announcement = group->announced;
-
-		group->announced = announcement->next;
-		free_announcement(announcement);
-	}
-	members_clear(group);
+	group_announcements_clear(group);
+	group_members_clear(group);
 	free(group);
 }
 
@@ -418,8 +177,7 @@ void bus_group_leave(struct bus_group *group, void (*on_left)(void *context))
 	group->leaving = true;
 	group->on_left = on_left;
 	group->leave_until_us =
-		clock_monotonic_us() +
-		(group->revoke_timeout_ms + COMMIT_GRACE_MS + LEAVE_TIMEOUT_MS) * 1000;
+		clock_monotonic_us() + (group->revoke_timeout_ms + LEAVE_TIMEOUT_MS) * 1000;
 	/* librdkafka forwards the consumer's own queue to this one; it must be another. */
 	queue = rd_kafka_queue_new(rk);
 	error = rd_kafka_consumer_close_queue(rk, queue);
@@ -430,6 +188,20 @@ void bus_group_leave(struct bus_group *group, void (*on_left)(void *context))
 	}
 	intake_redirect(group->intake, queue);
 	loop_timer_start(group->leave_timer, LEAVE_POLL_MS, LEAVE_POLL_MS);
+}
+
+/* librdkafka's error callback, which only takes notes. */
+static void on_client_problem(rd_kafka_t *rk, int error, const char *reason, void *opaque)
+{
+	struct kafka_client *client = opaque;
+	struct bus_group *group = client->owner;
+
+	if (error != RD_KAFKA_RESP_ERR__FATAL) {
+		log_debug("kafka group: %s", reason);
+		return;
+	}
+	if (!group->freed)
+		rd_kafka_fatal_error(rk, group->fatal, sizeof(group->fatal));
 }
 
 static int subscribe(struct bus_group *group, const struct bus_group_options *options)
@@ -486,7 +258,7 @@ static int client_new(struct bus_group *group, const struct bus_config *config,
 		 (long long)(session_ms / 6 < 1000 ? session_ms / 6 : 1000));
 	snprintf(poll, sizeof(poll), "%lld", (long long)(session_ms > 30000 ? session_ms : 30000));
 	conf = kafka_conf_new(config, guarantees, sizeof(guarantees) / sizeof(guarantees[0]));
-	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+	rd_kafka_conf_set_rebalance_cb(conf, group_on_rebalance);
 	rd_kafka_conf_set_error_cb(conf, on_client_problem);
 	return kafka_client_new(RD_KAFKA_CONSUMER, "group", conf, group, ret_client);
 }
@@ -512,7 +284,7 @@ int bus_group_new(struct loop *loop, const struct bus_config *config,
 		options->revoke_timeout_ms ? options->revoke_timeout_ms : REVOKE_TIMEOUT_MS;
 	group->commit_interval_ms =
 		options->commit_interval_ms ? options->commit_interval_ms : COMMIT_INTERVAL_MS;
-	group->revoke_timer = loop_timer_new(loop, on_revoke_timer, group);
+	group->revoke_timer = loop_timer_new(loop, group_on_revoke_timer, group);
 	group->seek_timer = loop_timer_new(loop, on_seek_timer, group);
 	group->commit_timer = loop_timer_new(loop, group_on_commit_timer, group);
 	group->leave_timer = loop_timer_new(loop, on_leave_timer, group);

@@ -1,6 +1,6 @@
 /*
- * Inside the bus only: the state of a group member, shared by group.c (membership) and
- * group_commit.c (commits).
+ * Inside the bus only: the state of a group member, shared by group.c (what the owner calls),
+ * group_membership.c (the state machine below) and group_commit.c (commits).
  *
  * Membership is a small state machine. librdkafka announces a rebalance while a batch is taken from the
  * queue; it is only noted there (`announced`) and carried out after the batch, so that every message
@@ -66,8 +66,14 @@ struct bus_group {
 
 struct group_member *group_member_find(struct bus_group *group, enum topic topic,
 				       int32_t partition);
-/* The rest of the state machine, after something that it may wait for has happened. */
-void group_advance(struct bus_group *group);
+void group_members_clear(struct bus_group *group);
+void group_announcements_clear(struct bus_group *group);
+/* At the end of every turn: carries out what librdkafka has announced, and ends a revocation when
+ * everything it waits for has happened. `owner` is the group. */
+void group_on_served(void *owner);
+void group_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what,
+			rd_kafka_topic_partition_list_t *list, void *opaque);
+void group_on_revoke_timer(void *context);
 bool group_commits_done(const struct bus_group *group);
 /* Reports what is not committed yet as failed. */
 void group_commit_give_up(struct bus_group *group, const char *reason);

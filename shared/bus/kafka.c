@@ -93,6 +93,9 @@ rd_kafka_conf_t *kafka_conf_new(const struct bus_config *config,
 	/* Nothing in it is among the guarantees: bus_config_set() refuses those. */
 	for (size_t i = 0; i < config->n; i++)
 		conf_set(conf, config->items[i].name, config->items[i].value);
+	/* From 2.2 on: how long a full queue keeps from fetching; a second by default. */
+	if (!bus_config_get(config, "fetch.queue.backoff.ms"))
+		rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", NULL, 0);
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	return conf;
 }

@@ -35,6 +35,10 @@ static const struct kafka_property guarantees[] = {
 	 * at once: a partition that is started waits for the fetch that is under way. */
 	{ "fetch.wait.max.ms", "50" },
 	{ "fetch.error.backoff.ms", "50" },
+	/* Reading a log from its beginning: with the default of 100,000 messages the queue is full in
+	 * no time, and librdkafka looks only now and then whether it has become empty. What bounds
+	 * the memory is queued.max.messages.kbytes (64 MiB). */
+	{ "queued.min.messages", "10000000" },
 };
 
 /* ---- from the queue ------------------------------------------------------------------------ */

@@ -3,10 +3,13 @@
  * back, with idle partitions beside it. Prints figures; asserts nothing. Not a test.
  *
  *	bus-bench [READ-BACKS] [MESSAGES]
+ *
+ * Properties of the clients can be tried with GPUBUS_KAFKA_... in the environment.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "fixture.h"
@@ -23,6 +26,8 @@ struct bench {
 	int64_t sent_us;
 	bool ping;
 	int64_t next;
+	int64_t last_us;
+	int64_t silent_us; /* in gaps of more than 20 ms between messages */
 };
 
 static const struct header headers[] = {
@@ -56,6 +61,13 @@ static void on_message(void *context, const struct message *message)
 		bench->times_us[bench->received] = clock_monotonic_us() - bench->sent_us;
 		if (bench->received + 1 < bench->wanted && send_one(bench))
 			abort();
+	}
+	if (bench->received % 64 == 0) {
+		int64_t now_us = clock_monotonic_us();
+
+		if (now_us - bench->last_us > 20000)
+			bench->silent_us += now_us - bench->last_us;
+		bench->last_us = now_us;
 	}
 	bench->received++;
 	bench->next = message->offset + 1;
@@ -124,10 +136,16 @@ static void measure_throughput(struct bench *bench, int64_t n)
 	begin_us = clock_monotonic_us();
 	bench->received = 0;
 	bench->wanted = n;
+	bench->silent_us = 0;
+	bench->last_us = begin_us;
 	bus_reader_start(bench->reader, TOPIC_DECISIONS, 0, start);
 	WAIT_UNTIL(bench->fixture->loop, all_received, bench);
-	printf("consume into the callback: %.0f messages/s (6 headers, 100 bytes)\n",
-	       (double)n * 1e6 / (double)(clock_monotonic_us() - begin_us));
+	printf("consume into the callback: %.0f messages/s (6 headers, 100 bytes), silent for %lld "
+	       "ms "
+	       "of %lld ms\n",
+	       (double)n * 1e6 / (double)(clock_monotonic_us() - begin_us),
+	       (long long)bench->silent_us / 1000,
+	       (long long)(clock_monotonic_us() - begin_us) / 1000);
 }
 
 int main(int argc, char **argv)
@@ -137,11 +155,16 @@ int main(int argc, char **argv)
 	int64_t read_backs = argc > 1 ? atoll(argv[1]) : 2000;
 	int64_t messages = argc > 2 ? atoll(argv[2]) : 300000;
 	struct bench bench = { 0 };
+	cleanup(buf_deinit) struct buf error = { 0 };
 	void *state;
 
 	broker_start();
 	fixture_setup(&state);
 	bench.fixture = state;
+	if (bus_config_read_environment(bench.fixture->config, environ, &error)) {
+		fprintf(stderr, "%s\n", error.data);
+		return 2;
+	}
 	writer_start(&bench.writer, bench.fixture, bench.fixture->config);
 	if (bus_reader_new(bench.fixture->loop, bench.fixture->config, &callbacks, &bench,
 			   &bench.reader))

@@ -237,6 +237,24 @@ static void test_free_from_inside(void **state)
 	end(&place);
 }
 
+/* On the mock only. */
+static void test_goes_on_after_the_broker_was_away(void **state)
+{
+	struct place place;
+
+	begin(&place, *state, P0, 10);
+	bus_reader_start(place.collector.reader, TOPIC_DECISIONS, P0, place.end);
+	read_until(&place, 10);
+	broker_set_down(true);
+	assert_int_equal(write_one(&place.writer, TOPIC_DECISIONS, P0, "m10", NULL), 0);
+	bus_reader_start(place.collector.reader, TOPIC_ANSWERS, P0, BUS_BEGINNING);
+	broker_set_down(false);
+	read_until(&place, 11);
+	assert_run(&place.collector, 0, 0, 11);
+	assert_int_equal(place.collector.errors, 0);
+	end(&place);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -252,10 +270,15 @@ int main(void)
 		TEST(test_stop_is_at_once),
 		TEST(test_free_from_inside),
 	};
+	const struct CMUnitTest on_the_mock[] = {
+		TEST(test_goes_on_after_the_broker_was_away),
+	};
 	int failed;
 
 	broker_start();
 	failed = cmocka_run_group_tests_name("reader", tests, NULL, NULL);
+	if (!broker_is_real())
+		failed += cmocka_run_group_tests_name("reader, faults", on_the_mock, NULL, NULL);
 	broker_stop();
 	return failed;
 }
