@@ -95,6 +95,17 @@ struct assigned_gpu *decide_list_gpus(struct deciding *deciding, const struct pl
 	return list;
 }
 
+/* Counts never less than the codec writes; all that is beside the GPUs takes 16 KiB at most. */
+bool decide_fits_record(const struct assigned_gpu *gpus, size_t n_gpus)
+{
+	size_t bytes = 16 * 1024;
+	for (size_t i = 0; i < n_gpus; i++)
+		bytes += 64 + strlen(gpus[i].gpu_id) + strlen(gpus[i].name) +
+			 strlen(gpus[i].vendor) + strlen(gpus[i].device) +
+			 strlen(gpus[i].pci_address) + gpus[i].n_functions * PCI_ADDRESS_TEXT_BYTES;
+	return bytes <= LIMIT_VALUE_BYTES;
+}
+
 const char *decide_copy(struct arena *arena, const char *text)
 {
 	return text ? arena_strdup(arena, text) : NULL;
@@ -182,27 +193,6 @@ static void reject_no_capacity(struct deciding *deciding, const struct placement
 	decide_reject_hosts(deciding, CODE_NO_CAPACITY, message, reasons, n);
 }
 
-static size_t text_bytes(const char *text)
-{
-	return text ? strlen(text) + 8 : 8;
-}
-
-/* About what the record takes in the log: never less, whatever the ids and names are. */
-static size_t record_bytes(const struct gpu_assigned *assigned)
-{
-	size_t bytes = 1024 + text_bytes(assigned->assignment_id) +
-		       text_bytes(assigned->request_id) + text_bytes(assigned->vm_id) +
-		       text_bytes(assigned->vm_instance_id) + text_bytes(assigned->pool_id) +
-		       text_bytes(assigned->vm_type_id) + text_bytes(assigned->host);
-	for (size_t i = 0; i < assigned->n_gpus; i++) {
-		const struct assigned_gpu *gpu = &assigned->gpus[i];
-		bytes += 64 + text_bytes(gpu->gpu_id) + text_bytes(gpu->name) +
-			 text_bytes(gpu->vendor) + text_bytes(gpu->device) +
-			 text_bytes(gpu->pci_address) + gpu->n_functions * PCI_ADDRESS_TEXT_BYTES;
-	}
-	return bytes;
-}
-
 static const char *first_attempt(struct arena *arena, const char *request_id)
 {
 	size_t len = strlen(request_id);
@@ -231,7 +221,7 @@ static void grant(struct deciding *deciding, const struct placement_request *wan
 		.n_gpus = placement->choice.n,
 		.decided_at = deciding->now_us,
 	};
-	if (record_bytes(&assigned) > LIMIT_VALUE_BYTES) {
+	if (!decide_fits_record(assigned.gpus, assigned.n_gpus)) {
 		decide_reject(deciding, CODE_INVALID_REQUEST,
 			      "the names and functions of so many GPUs do not fit into one record: "
 			      "ask for fewer");

@@ -26,6 +26,8 @@ void decide_reject_hosts(struct deciding *deciding, enum rejected_code code, con
 /* The GPUs of a placement, as records list them. */
 struct assigned_gpu *decide_list_gpus(struct deciding *deciding, const struct placement *placement);
 
+/* Does a record with these GPUs stay below LIMIT_VALUE_BYTES? */
+bool decide_fits_record(const struct assigned_gpu *gpus, size_t n_gpus);
 /* Into the arena: a record never points into the state. NULL stays NULL. */
 const char *decide_copy(struct arena *arena, const char *text);
 const char *decide_host_of(const struct deciding *deciding, const struct assignment *assignment);

@@ -1,6 +1,7 @@
 /* VmRequested: what is granted, and every code that a refusal can have. */
 #include "world.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void a_request_gets_gpus_and_the_same_answer_again(void **state)
@@ -276,6 +277,44 @@ static void cpu_and_ram_of_the_type_count(void **state)
 	assert_string_equal(world_ask(w, "r8 vm6 type=big"), "vm6: h1 04");
 }
 
+/* 64 GPUs of a host whose texts are as long as they may be. */
+static void what_does_not_fit_into_a_record_is_refused(void **state)
+{
+	struct world *w = *state;
+	char host[201], name[251], text[64][20];
+	const char *functions[64], *error;
+	memset(host, 'h', 200);
+	memset(name, 'n', 250);
+	host[200] = name[250] = '\0';
+	world_heartbeat(w, host);
+	for (unsigned f = 0; f < 64; f++) {
+		snprintf(text[f], sizeof(text[f]), "10000:%02x:00.0", f);
+		functions[f] = text[f];
+	}
+	for (unsigned i = 0; i < 64; i++) {
+		const struct gpu_discovered gpu = {
+			.gpu_id = arena_printf(&w->arena, "%s/%s", host, text[i]),
+			.host = host,
+			.pool_id = "1",
+			.pci_address = text[i],
+			.model = name,
+			.vendor = name,
+			.vendor_id = "10de",
+			.device_id = "1bb3",
+			.class_id = "030200",
+			.iommu_group = 1,
+			.numa_node = 1,
+			.functions = functions,
+			.n_functions = 64,
+			.state = "AVAILABLE",
+			.boot_id = "b",
+		};
+		assert_int_equal(shard_fold_gpu(w->state, &gpu, &error), 0);
+	}
+	assert_non_null(strstr(world_ask(w, "r1 vm1 10de:1bb3*64"), "INVALID_REQUEST: the names"));
+	assert_int_equal(strncmp(world_ask(w, "r2 vm1 10de:1bb3*16"), "vm1: hhh", 8), 0);
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -293,6 +332,7 @@ int main(void)
 		STORY(asks_that_overlap_are_met_together),
 		STORY(all_or_nothing_on_one_host),
 		STORY(cpu_and_ram_of_the_type_count),
+		STORY(what_does_not_fit_into_a_record_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
