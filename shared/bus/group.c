@@ -12,8 +12,6 @@ enum {
 	SESSION_TIMEOUT_MS = 10000,
 	REVOKE_TIMEOUT_MS = 2000,
 	COMMIT_INTERVAL_MS = 50,
-	COMMIT_GRACE_MS =
-		500, /* of the last commits, once the owner's time for a revocation is up */
 	SEEK_TIMEOUT_MS = 100, /* librdkafka's own thread answers, usually within microseconds */
 	SEEK_RETRY_MS = 20,
 	LEAVE_POLL_MS = 10,
