@@ -32,6 +32,7 @@ struct publish {
 	int64_t timeout_ms;
 
 	struct arena arena;
+	struct record *records; /* what was read; not for tombstones and raw bytes */
 	struct message *messages;
 	const char **request_ids; /* "" without one */
 	int64_t *offsets;
@@ -169,17 +170,9 @@ static void choose_traceparent(struct publish *publish)
 	publish->traceparent = text;
 }
 
-static struct event_origin origin_of(const struct publish *publish)
-{
-	return (struct event_origin){
-		.traceparent = publish->traceparent,
-		.now_us = clock_wall_us(),
-		.n_partitions = publish->session.n_partitions,
-	};
-}
-
 static void allocate(struct publish *publish, size_t n)
 {
+	publish->records = arena_array(&publish->arena, n, sizeof(*publish->records));
 	publish->messages = arena_array(&publish->arena, n, sizeof(*publish->messages));
 	publish->request_ids = arena_array(&publish->arena, n, sizeof(*publish->request_ids));
 	publish->offsets = arena_array(&publish->arena, n, sizeof(*publish->offsets));
@@ -189,37 +182,30 @@ static void allocate(struct publish *publish, size_t n)
 }
 
 /* False: the mistake was printed. */
-static bool prepare_item(struct publish *publish, json_t *item, size_t i)
+static bool read_item(struct publish *publish, json_t *item, size_t i)
 {
-	struct event_origin origin = origin_of(publish);
 	cleanup(freep) char *why = NULL;
 	char uuid[RANDOM_UUID_BYTES];
-	struct record record;
 
 	random_uuid(uuid);
-	event_complete(item, publish->type, uuid, origin.now_us);
-	if (record_from_json(item, publish->type, &publish->arena, &record, &why)) {
-		if (publish->n > 1)
-			complain("event %zu: %s", i + 1, why);
-		else
-			complain("%s", why);
-		return false;
+	event_complete(item, publish->type, uuid, clock_wall_us());
+	if (!record_from_json(item, publish->type, &publish->arena, &publish->records[i], &why)) {
+		publish->request_ids[i] = record_request_id(&publish->records[i]);
+		return true;
 	}
-	if (event_message(&record, &origin, publish->session.codec, &publish->arena,
-			  &publish->messages[i])) {
-		complain("event %zu: %s", i + 1, codec_error(publish->session.codec));
-		return false;
-	}
-	publish->request_ids[i] = record_request_id(&record);
-	return true;
+	if (publish->n > 1)
+		complain("event %zu: %s", i + 1, why);
+	else
+		complain("%s", why);
+	return false;
 }
 
-static int prepare_json(struct publish *publish)
+static int read_json(struct publish *publish)
 {
 	cleanup(buf_deinit) struct buf text = { 0 }, error = { 0 };
 	json_t *items = NULL;
 
-	if (publish->file ? event_input_read(publish->file, &text, &error) : 0) {
+	if (publish->file && event_input_read(publish->file, &text, &error)) {
 		complain("%s", error.data);
 		return STATUS_ERROR;
 	}
@@ -232,23 +218,14 @@ static int prepare_json(struct publish *publish)
 	bool good = true;
 	allocate(publish, json_array_size(items));
 	for (size_t i = 0; i < publish->n; i++)
-		good = prepare_item(publish, json_array_get(items, i), i) && good;
+		good = read_item(publish, json_array_get(items, i), i) && good;
 	json_decref(items);
 	if (!good && publish->n > 1)
 		complain("nothing was published");
 	return good ? STATUS_OK : STATUS_USAGE;
 }
 
-static int prepare_tombstone(struct publish *publish)
-{
-	struct event_origin origin = origin_of(publish);
-	allocate(publish, 1);
-	event_tombstone(publish->type, publish->delete_id, publish->pool_id ? publish->pool_id : "",
-			&origin, &publish->arena, publish->messages);
-	return STATUS_OK;
-}
-
-static int prepare_raw(struct publish *publish)
+static int read_raw(struct publish *publish)
 {
 	size_t digits = strlen(publish->raw_hex);
 	unsigned char *bytes = arena_alloc(&publish->arena, digits / 2 + 1);
@@ -267,16 +244,42 @@ static int prepare_raw(struct publish *publish)
 	return STATUS_OK;
 }
 
-static int prepare(struct publish *publish)
+/* All mistakes in what was given are found before anybody is connected to. */
+static int read_input(struct publish *publish)
 {
-	int status = publish->delete_id ? prepare_tombstone(publish)
-		     : publish->raw_hex ? prepare_raw(publish)
-					: prepare_json(publish);
-	for (size_t i = 0; status == STATUS_OK && i < publish->n; i++) {
+	if (publish->raw_hex)
+		return read_raw(publish);
+	if (!publish->delete_id)
+		return read_json(publish);
+	allocate(publish, 1);
+	return STATUS_OK;
+}
+
+static int make_messages(struct publish *publish)
+{
+	struct event_origin origin = {
+		.traceparent = publish->traceparent,
+		.now_us = clock_wall_us(),
+		.n_partitions = publish->session.n_partitions,
+	};
+	if (publish->delete_id)
+		event_tombstone(publish->type, publish->delete_id,
+				publish->pool_id ? publish->pool_id : "", &origin, &publish->arena,
+				publish->messages);
+	for (size_t i = 0; i < publish->n && !publish->delete_id && !publish->raw_hex; i++)
+		if (event_message(&publish->records[i], &origin, publish->session.codec,
+				  &publish->arena, &publish->messages[i])) {
+			complain("event %zu: %s", i + 1, codec_error(publish->session.codec));
+			return STATUS_USAGE;
+		}
+	return STATUS_OK;
+}
+
+static int place_messages(struct publish *publish)
+{
+	for (size_t i = 0; i < publish->n && publish->partition != ABSENT; i++) {
 		struct message *message = &publish->messages[i];
 		int32_t n = session_partitions(&publish->session, message->topic);
-		if (publish->partition == ABSENT)
-			continue;
 		if (publish->partition >= n) {
 			complain("%s has %d partitions, 0 to %d", topic_name(message->topic), n,
 				 n - 1);
@@ -284,7 +287,7 @@ static int prepare(struct publish *publish)
 		}
 		message->partition = (int32_t)publish->partition;
 	}
-	return status;
+	return STATUS_OK;
 }
 
 /* ---- where it went ------------------------------------------------------------------------------ */
@@ -324,11 +327,15 @@ static void print_lines(const struct publish *publish)
 
 static int run(struct publish *publish)
 {
-	int status = session_open(&publish->session, &publish->settings);
+	int status = read_input(publish);
+	if (status == STATUS_OK)
+		status = session_open(&publish->session, &publish->settings);
 	if (status != STATUS_OK)
 		return status;
 	choose_traceparent(publish);
-	status = prepare(publish);
+	status = make_messages(publish);
+	if (status == STATUS_OK)
+		status = place_messages(publish);
 	if (status != STATUS_OK)
 		return status;
 
