@@ -85,7 +85,7 @@ class Scheduler:
 class Cluster:
     def __init__(self, partitions=6):
         self.bootstrap, self.redis_url = os.environ["KAFKA_BOOTSTRAP"], os.environ["REDIS_URL"]
-        self.partitions, self.schedulers = partitions, {}
+        self.partitions, self.schedulers, self.shells = partitions, {}, []
         self.environment = {
             **os.environ,
             "GPUBUS_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
@@ -131,15 +131,20 @@ class Cluster:
 
     # ---- servers
 
-    def _support(self, script, *arguments):
-        subprocess.run([SUPPORT / script, *arguments, str(DIR)], check=True, stdout=subprocess.DEVNULL)
+    def _start_server(self, name, address):
+        """Starts one again with the data and on the port that it had. It ends with this test, however that ends."""
+        script = f'. "$1/{name}.sh" && PROCESS_DIES_WITH_PARENT=1 && {name}_start "$2" && echo started && read'
+        command = ["setpriv", "--pdeathsig", "KILL", "bash", "-c", script, "bash", SUPPORT, DIR]
+        shell = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.shells.append(shell)
+        assert shell.stdout.readline() == b"started\n", f"{name} did not start again"
+        assert (DIR / address).read_text().strip() in (self.bootstrap, self.redis_url), f"{name} came back elsewhere"
 
     def redis_stop(self):
-        self._support("redis.sh", "stop")
+        subprocess.run([SUPPORT / "redis.sh", "stop", DIR], check=True)
 
     def redis_start(self):
-        self._support("redis.sh", "start")
-        assert (DIR / "redis.url").read_text().strip() == self.redis_url, "Redis came back elsewhere"
+        self._start_server("redis", "redis.url")
 
     def redis_command(self, *words):
         port = self.redis_url.rpartition(":")[2]
@@ -147,11 +152,13 @@ class Cluster:
         return result.stdout.strip()
 
     def kafka_kill(self):
-        os.kill(int((DIR / "kafka.pid").read_text()), signal.SIGKILL)
+        pid = int((DIR / "kafka.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        state = Path(f"/proc/{pid}/stat")
+        wait_for(lambda: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z", "Kafka's end")
 
     def kafka_start(self):
-        self._support("kafka.sh", "start")
-        assert (DIR / "kafka.bootstrap").read_text().strip() == self.bootstrap, "Kafka came back elsewhere"
+        self._start_server("kafka", "kafka.bootstrap")
 
     # ---- what stands in Kafka
 
