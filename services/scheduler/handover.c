@@ -35,10 +35,13 @@ void shard_assign(struct shard *shard, int64_t now_us)
 	switch (shard->phase) {
 	case SHARD_DRAINING:
 	case SHARD_RESTING:
-		/* Nobody else has started an epoch since: ours goes on. */
-		shard_enter(shard, SHARD_OWNING, now_us);
+		/* If nobody else has started an epoch since, ours goes on: which is known when the log
+		 * is read to the end it has now. What is said or acknowledged before that would rest on
+		 * a state that may be an old one. */
+		shard_enter(shard, SHARD_CATCHING_UP, now_us);
 		shard->inputs_paused = false;
-		shard_go_on(shard, now_us);
+		shard_pause_inputs(shard);
+		shard_ask_ends(shard);
 		break;
 	case SHARD_IDLE:
 	case SHARD_DEPOSED:
@@ -56,7 +59,8 @@ void shard_revoke(struct shard *shard, int64_t now_us)
 {
 	held_inputs_drop_all(&shard->held);
 	shard->knowing.wanted = false;
-	if (shard->phase == SHARD_OWNING) {
+	bool returning = shard->phase == SHARD_CATCHING_UP && shard->own_epoch >= 0;
+	if (shard->phase == SHARD_OWNING || returning) {
 		shard_enter(shard, SHARD_DRAINING, now_us);
 		shard_check_drained(shard, now_us);
 		return;

@@ -6,8 +6,9 @@
  *   IDLE -> LOADING (checkpoint) -> MARKING (own EpochStarted sent) -> CATCHING_UP (log read up to the
  *   own marker; catalog, inventory and hosts to their ends) -> OWNING
  *
- *   OWNING -> DRAINING (revoked: what is in flight is finished) -> RESTING (keeps following; goes on
- *   with the same epoch if the shard comes back and nobody else has started one) -> IDLE
+ *   OWNING -> DRAINING (revoked: what is in flight is finished) -> RESTING (keeps following). If the
+ *   shard comes back: CATCHING_UP to the log's present end, and OWNING with the same epoch if nobody
+ *   else has started one. If it does not: IDLE
  *
  *   A newer marker than the own one: deposed. All that was folded but not read back is thrown away;
  *   if the group still says that the shard is ours, it is taken over again after a short back-off.

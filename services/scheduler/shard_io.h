@@ -34,6 +34,7 @@ struct log_ends {
 	int64_t hosts;
 	int64_t requests;
 	int64_t attachments;
+	int64_t decisions;
 };
 
 struct shard_io {

@@ -104,6 +104,7 @@ static void on_ends(void *context, const struct bus_offset *offsets, size_t n, c
 		.hosts = end_to_read(&offsets[2]),
 		.requests = offsets[3].high,
 		.attachments = offsets[4].high,
+		.decisions = offsets[5].high,
 	};
 	shard_on_ends(shard, question->token, &ends, clock_wall_us());
 	shard_flush(shard);
@@ -118,6 +119,7 @@ static void io_ask_ends(void *context, int32_t partition, uint64_t token)
 		{ TOPIC_HOSTS, partition },
 		{ TOPIC_REQUESTS, partition },
 		{ TOPIC_ATTACHMENTS, partition },
+		{ TOPIC_DECISIONS, partition },
 	};
 	struct ends_question *question = memory_alloc(sizeof(*question));
 	*question = (struct ends_question){ scheduler, partition, token };

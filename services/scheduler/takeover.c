@@ -173,6 +173,7 @@ void shard_send_marker(struct shard *shard, int64_t now_us)
 void shard_ask_ends(struct shard *shard)
 {
 	shard->knowing.wanted = false;
+	shard->knowing.waiting = false;
 	shard->knowing.asked = true;
 	shard->knowing.asked_as_epoch = shard->own_epoch >= 0;
 	for (size_t input = 0; input < INPUTS; input++)
@@ -288,7 +289,8 @@ void shard_check_caught_up(struct shard *shard, int64_t now_us)
 	if (!shard->knowing.waiting || !shard_has_read(shard, &shard->knowing.ends))
 		return;
 	if (shard->phase == SHARD_CATCHING_UP) {
-		if (shard->own_epoch < 0)
+		/* The log's end matters only to a shard that has come back: see shard_assign(). */
+		if (shard->own_epoch < 0 || shard->log.next < shard->knowing.ends.decisions)
 			return;
 		shard->knowing.waiting = false;
 		start_owning(shard, now_us);
