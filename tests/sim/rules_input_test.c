@@ -108,6 +108,7 @@ static void a_takeover_reads_catalog_inventory_and_hosts_to_their_ends(void **st
 	publish_fleet(w, 0, 1);
 	request(w, 0, "r1", "vm1", 1);
 	struct scheduler *a = world_start(w, "a");
+	a->ends_fail = 3; /* where the ends are is asked again */
 	for (size_t i = 0; i < 3; i++)
 		a->held[late[i]] = true;
 	world_give(w, a, 0);

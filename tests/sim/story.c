@@ -56,14 +56,14 @@ int64_t publish_tombstone(struct world *world, enum topic topic, int32_t partiti
 	return broker_append(&world->broker, &outgoing);
 }
 
-int64_t publish_pool(struct world *world, int32_t partition)
+int64_t publish_pool(struct world *world, int32_t partition, const char *attach)
 {
 	const char *pool = world->pools[partition];
 	struct record record = {
 		.type = RECORD_VM_POOL_DEFINED,
 		.vm_pool_defined = { .pool_id = pool,
 				     .name = pool,
-				     .attach = "external",
+				     .attach = attach,
 				     .policy = "pack" },
 	};
 	char key[64];
@@ -141,7 +141,7 @@ int64_t publish_gpu(struct world *world, int32_t partition, const char *host, in
 
 void publish_fleet(struct world *world, int32_t partition, int gpus)
 {
-	publish_pool(world, partition);
+	publish_pool(world, partition, "external");
 	publish_host(world, partition, "h1");
 	for (int n = 0; n < gpus; n++)
 		publish_gpu(world, partition, "h1", n, MODEL, GPU_STATE_AVAILABLE);
@@ -192,6 +192,23 @@ int64_t release(struct world *world, int32_t partition, const char *request_id, 
 				 .requested_at = world->now_us },
 	};
 	return publish(world, TOPIC_REQUESTS, partition, pool, &record);
+}
+
+int64_t report_detached(struct world *world, int32_t partition, const char *vm,
+			const char *assignment_id)
+{
+	const char *pool = world->pools[partition];
+	struct record record = {
+		.type = RECORD_GPU_ATTACHMENT,
+		.gpu_attachment = { .assignment_id = assignment_id,
+				    .vm_id = vm,
+				    .pool_id = pool,
+				    .host = "h1",
+				    .state = "DETACHED",
+				    .clean = 1,
+				    .observed_at = world->now_us },
+	};
+	return publish(world, TOPIC_ATTACHMENTS, partition, pool, &record);
 }
 
 int64_t check_migration(struct world *world, int32_t partition, const char *request_id,

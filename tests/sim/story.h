@@ -14,14 +14,14 @@ int64_t publish_bytes(struct world *world, enum topic topic, int32_t partition, 
 		      size_t len);
 int64_t publish_tombstone(struct world *world, enum topic topic, int32_t partition,
 			  const char *key);
-/* The partition's pool, without agents: a release frees at once. */
-int64_t publish_pool(struct world *world, int32_t partition);
+/* The partition's pool. `attach`: "external" (a release frees at once) or "agent". */
+int64_t publish_pool(struct world *world, int32_t partition, const char *attach);
 int64_t publish_type(struct world *world, int32_t partition, const char *type, const char *model);
 int64_t publish_host(struct world *world, int32_t partition, const char *host);
 /* GPU number n of the host. */
 int64_t publish_gpu(struct world *world, int32_t partition, const char *host, int n,
 		    const char *model, const char *state);
-/* Pool, one host and its GPUs of MODEL. */
+/* Pool without agents, one host and its GPUs of MODEL. */
 void publish_fleet(struct world *world, int32_t partition, int gpus);
 
 int64_t request(struct world *world, int32_t partition, const char *request_id, const char *vm,
@@ -29,6 +29,9 @@ int64_t request(struct world *world, int32_t partition, const char *request_id, 
 int64_t request_of(struct world *world, int32_t partition, const char *request_id, const char *vm,
 		   const char *pool, const char *type, const char *model, const char *host);
 int64_t release(struct world *world, int32_t partition, const char *request_id, const char *vm);
+/* An agent has detached the assignment's GPUs, cleanly. */
+int64_t report_detached(struct world *world, int32_t partition, const char *vm,
+			const char *assignment_id);
 int64_t check_migration(struct world *world, int32_t partition, const char *request_id,
 			const char *vm);
 

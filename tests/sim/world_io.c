@@ -91,6 +91,7 @@ static void io_ask_ends(void *context, int32_t partition, uint64_t token)
 		.hosts = broker_end(broker, TOPIC_HOSTS, partition),
 		.requests = broker_end(broker, TOPIC_REQUESTS, partition),
 		.attachments = broker_end(broker, TOPIC_ATTACHMENTS, partition),
+		.decisions = broker_end(broker, TOPIC_DECISIONS, partition),
 	};
 }
 
