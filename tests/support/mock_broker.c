@@ -4,7 +4,9 @@
  *
  *	gpubus-mock-broker --address-file FILE [--partitions N] [--brokers N] [--outlive-parent]
  *
- * FILE gets the bootstrap address when it can be used; it appears as a whole.
+ * FILE gets the bootstrap address when it can be used; it appears as a whole. This broker answers a fetch
+ * that finds nothing only after fetch.wait.max.ms, whatever comes meanwhile: clients that are to be quick
+ * set it low (GPUBUS_KAFKA_FETCH_WAIT_MAX_MS=5). A partition holds 5 MiB.
  */
 #include <errno.h>
 #include <getopt.h>
