@@ -292,7 +292,7 @@ def big_assignments(bench):
 
 
 def core_figures(bench):
-    out = run(bench.program("gpubus-bench-core"), "--json")
+    out = run(bench.program("gpubus-bench-core"))
     return json.loads(out)
 
 

@@ -322,20 +322,27 @@ int main(void)
 			no[s][r] = refusals(&benches[s], &arena);
 		}
 	}
-	printf("%8s %12s %12s %18s %18s %12s\n", "GPUs", "bytes/GPU", "fold us/GPU",
-	       "1 GPU us/pair", "2 GPUs us/pair", "refusal us");
+	fprintf(stderr, "%8s %12s %12s %18s %18s %12s\n", "GPUs", "bytes/GPU", "fold us/GPU",
+		"1 GPU us/pair", "2 GPUs us/pair", "refusal us");
+	double bytes_per_gpu = 0;
 	for (int s = 0; s < SIZES; s++) {
-		printf("%8d %12.1f %12.3f %18.3f %18.3f %12.3f\n", sizes[s] * GPUS_PER_HOST,
-		       benches[s].bytes_per_gpu, benches[s].fold_gpu_us, median(one[s]),
-		       median(two[s]), median(no[s]));
+		fprintf(stderr, "%8d %12.1f %12.3f %18.3f %18.3f %12.3f\n",
+			sizes[s] * GPUS_PER_HOST, benches[s].bytes_per_gpu, benches[s].fold_gpu_us,
+			median(one[s]), median(two[s]), median(no[s]));
+		bytes_per_gpu = benches[s].bytes_per_gpu; /* of the largest pool */
 		shard_state_free(benches[s].state);
 		catalog_free(benches[s].catalog);
 	}
 	struct catalog *catalog = catalog_new();
 	struct rebuilt rebuilt = rebuild(catalog, &arena);
-	printf("50,000 assignments: %.3f us to fold and settle one, %.3f us to load a row, %.0f "
-	       "bytes "
-	       "each with a record of 300 bytes\n",
+	printf("{\"bytes_per_gpu\": %.1f, \"decision_us_by_gpus\": {", bytes_per_gpu);
+	for (int s = 0; s < SIZES; s++)
+		printf("%s\"%d\": %.3f", s ? ", " : "", sizes[s] * GPUS_PER_HOST, median(one[s]));
+	printf("}, \"refusal_us_by_gpus\": {");
+	for (int s = 0; s < SIZES; s++)
+		printf("%s\"%d\": %.3f", s ? ", " : "", sizes[s] * GPUS_PER_HOST, median(no[s]));
+	printf("}, \"assignment_fold_us\": %.3f, \"row_load_us\": %.3f, "
+	       "\"bytes_per_assignment\": %.0f}\n",
 	       rebuilt.fold_us, rebuilt.load_us, rebuilt.bytes);
 	catalog_free(catalog);
 	arena_deinit(&arena);
