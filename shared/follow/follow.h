@@ -24,7 +24,7 @@ enum follow_kind {
 	FOLLOW_MARKER, /* a new epoch has begun with this message */
 	FOLLOW_VOID,   /* its writer had been deposed, or it is no record of ours */
 	FOLLOW_AGAIN,  /* seen before (below `next`): changes nothing */
-	FOLLOW_GAP,    /* messages are missing before it: the log is broken; `follow` is unchanged */
+	FOLLOW_GAP, /* messages are missing before it: the log is broken; `follow` is unchanged */
 };
 
 /* Start at an offset whose epoch is known: the beginning (0, -1) or a remembered position. */

@@ -42,7 +42,7 @@ def check(root):
             yield f"{name}: {lines} lines; a file over {LINES_MAX} is asking to be two"
         if DRAWERS.search(name):
             yield f"{name}: a drawer, not a name: say what is in it"
-        if path.suffix in (".c", ".py") and name.startswith("tests/") and not name.startswith("tests/lint/"):
+        if path.suffix in (".c", ".py") and name.startswith("tests/") and not name.startswith(("tests/lint/", "tests/bench/")):
             for number, line in enumerate(text.splitlines(), 1):
                 if SLEEP.search(line) and "lint: may sleep" not in line:
                     yield f"{name}:{number}: a test waits for a condition, not for a time"
