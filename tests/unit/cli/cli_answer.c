@@ -81,6 +81,7 @@ static void what_was_granted_may_be_released_when_it_is_told_again(void **state)
 	expect(RECORD_VM_REQUESTED, released("r1/12", "d1"), ANSWER_GRANTED_RELEASED);
 	expect(RECORD_VM_REQUESTED, released("r1", "d1"), ANSWER_OTHER);
 	expect(RECORD_VM_REQUESTED, released("r1/", "d1"), ANSWER_OTHER);
+	expect(RECORD_VM_REQUESTED, released("r1-5", "d1"), ANSWER_OTHER);
 	expect(RECORD_VM_REQUESTED, released("r10/1", "d1"), ANSWER_OTHER);
 	/* An id of its own that begins like ours. */
 	expect(RECORD_VM_REQUESTED, released("r1/x/1", "d1"), ANSWER_OTHER);
