@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # unpack.sh DIR [HOST...]: the recorded hosts (all of them, or these) as DIR/HOST/sys and DIR/HOST/proc,
-# whatever the archives call them.
+# whatever the archives call them, without sys/devices/system: thousands of files about CPUs.
 # Does nothing for a host that is there already.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
@@ -13,12 +13,13 @@ for host; do
 	archive=$here/$host.tar.gz
 	[ ! -d "$to/$host" ] || continue
 	new=$(mktemp -d "$to/.$host.XXXXXX")
+	open=(tar -xzf "$archive" --force-local --no-same-owner --exclude="*sys/devices/system")
 	case $host in
-	ghw-*) tar -xzf "$archive" -C "$new" --force-local --no-same-owner ;;
-	hwloc-*) tar -xzf "$archive" -C "$new" --force-local --no-same-owner --strip-components=1 ;;
+	ghw-*) "${open[@]}" -C "$new" ;;
+	hwloc-*) "${open[@]}" -C "$new" --strip-components=1 ;;
 	*)
 		mkdir "$new/sys"
-		tar -xzf "$archive" -C "$new/sys" --force-local --no-same-owner
+		"${open[@]}" -C "$new/sys"
 		;;
 	esac
 	chmod 755 "$new"
