@@ -129,6 +129,16 @@ class Cluster:
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
+    def audit(self):
+        """gpubus audit says that the log is clean and, once it has come up, that Redis is in step with it."""
+
+        def in_step():
+            result = self.gpubus("audit")
+            assert result.returncode == 0, result.stdout + result.stderr
+            return not any(word in result.stdout for word in ("BEHIND", "EMPTY", "MOVING"))
+
+        wait_for(in_step, "Redis in step with the log")
+
     # ---- servers
 
     def _start_server(self, name, address):

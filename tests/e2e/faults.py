@@ -64,16 +64,8 @@ class Faults(ClusterTest):
         self.assertEqual({p: owners.by_function for p, owners in log.owners.items() if owners.by_function}, {})
         self.figures = {**figures, "void": len(log.void), "epochs": len(log.markers)}
         self.table.append((what, self.figures))
-        self.audit()
+        self.cluster.audit()
         return log
-
-    def audit(self):
-        def clean():
-            result = self.cluster.gpubus("audit")
-            assert result.returncode == 0, result.stdout + result.stderr
-            return "BEHIND" not in result.stdout and "EMPTY" not in result.stdout and result.stdout
-
-        wait_for(clean, "Redis in step with the log")
 
     def test_1_killed(self):
         """SIGKILL: the other one takes over when the session is over."""
