@@ -91,8 +91,8 @@ static void on_own_record(struct shard *shard, const struct message *message, in
 		return;
 	}
 
-	shard_settle(shard->state, steal(&entry->change), message->offset, shard_collect_row,
-		     shard);
+	shard_settle(shard->state, steal(&entry->change), message->offset,
+		     shard_row_collector(shard), shard);
 	shard->settled = entry->applied;
 	shard->rows.records++;
 	shard->figures.decided++;
@@ -221,6 +221,28 @@ static void add_telling(struct shard *shard, const struct message *input,
 	tell_what_may_be_told(shard);
 }
 
+/*
+ * What is to be told of an event that was decided before. A report has no answer of its own; one that
+ * ended a release caused that of the request (assignment ids are "REQUEST/ATTEMPT"), which may not have
+ * been delivered.
+ */
+static const struct answer *answer_now(struct shard *shard, const struct record *event)
+{
+	enum record_type type = event->type;
+	const char *request_id = record_request_id(event);
+
+	if (type == RECORD_GPU_ATTACHMENT) {
+		const char *assignment_id = event->gpu_attachment.assignment_id;
+		const char *slash = strrchr(assignment_id, '/');
+		if (!slash || strcmp(event->gpu_attachment.state, "DETACHED") != 0)
+			return NULL;
+		type = RECORD_VM_REQUESTED;
+		request_id = arena_strndup(&shard->arena, assignment_id,
+					   (size_t)(slash - assignment_id));
+	}
+	return shard_find_answer(shard->state, record_pool_id(event), type, request_id);
+}
+
 enum taken { TAKEN, HELD_BACK };
 
 /*
@@ -232,8 +254,7 @@ static enum taken decide_input(struct shard *shard, const struct message *input,
 			       int64_t now_us)
 {
 	if (input->offset <= input_applied(shard_applied(shard->state), input->topic)) {
-		const struct answer *answer = shard_find_answer(
-			shard->state, record_pool_id(event), event->type, record_request_id(event));
+		const struct answer *answer = answer_now(shard, event);
 		if (answer)
 			add_telling(shard, input, asked, answer);
 		else
@@ -394,7 +415,7 @@ static void fold_foreign(struct shard *shard, const struct message *message, int
 			   record_request_id(&record));
 		return;
 	}
-	shard_settle(shard->state, change, message->offset, shard_collect_row, shard);
+	shard_settle(shard->state, change, message->offset, shard_row_collector(shard), shard);
 	shard->settled = shard_applied(shard->state);
 	shard->rows.records++;
 }
