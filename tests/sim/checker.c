@@ -96,14 +96,22 @@ static bool is_outcome(const struct record *record, enum record_type asked, cons
 	}
 }
 
-/* Does it say how things are with this request now? (Also that what it got was released since.) */
+/* Does it say how things are with this request: its outcome, that its release has begun, or that what it
+ * got was released since? */
 static bool concerns(const struct record *record, enum record_type asked, const char *request_id)
 {
+	const struct gpu_assigned *assigned = &record->gpu_assigned;
 	size_t len = strlen(request_id);
-	return is_outcome(record, asked, request_id) ||
-	       (asked == RECORD_VM_REQUESTED && record->type == RECORD_GPU_RELEASED &&
-		strncmp(record->gpu_released.assignment_id, request_id, len) == 0 &&
-		record->gpu_released.assignment_id[len] == '/');
+
+	if (is_outcome(record, asked, request_id))
+		return true;
+	if (record->type == RECORD_GPU_ASSIGNED)
+		return same_text(asked == RECORD_VM_REQUESTED ? assigned->request_id
+							      : assigned->release_request_id,
+				 request_id);
+	return asked == RECORD_VM_REQUESTED && record->type == RECORD_GPU_RELEASED &&
+	       strncmp(record->gpu_released.assignment_id, request_id, len) == 0 &&
+	       record->gpu_released.assignment_id[len] == '/';
 }
 
 static bool belongs(const struct message *message, const struct record *record)
@@ -188,6 +196,21 @@ static const char *take(struct reading *reading, const struct gpu_assigned *give
 	return check_given(reading, given);
 }
 
+/* Their release begins: nothing else may change. */
+static const char *keep(struct reading *reading, const struct gpu_assigned *given, int64_t offset)
+{
+	struct world *world = reading->world;
+	size_t kept = 0;
+	for (size_t i = 0; i < given->n_gpus; i++)
+		for (size_t k = 0; k < reading->n_holdings; k++)
+			kept += same_text(reading->holdings[k].gpu, given->gpus[i].gpu_id) &&
+				same_text(reading->holdings[k].assignment, given->assignment_id);
+	if (kept != given->n_gpus)
+		return WRONG("offset %lld begins to release what %s does not have",
+			     (long long)offset, given->vm_id);
+	return NULL;
+}
+
 static const char *give_back(struct reading *reading, const struct gpu_released *released,
 			     int64_t offset)
 {
@@ -220,7 +243,9 @@ static const char *check_owners(struct reading *reading)
 		const struct record *record = reading->records[i].record;
 		const char *problem = NULL;
 		if (record && record->type == RECORD_GPU_ASSIGNED)
-			problem = take(reading, &record->gpu_assigned, (int64_t)i);
+			problem = same_text(record->gpu_assigned.state, "ASSIGNED")
+					  ? take(reading, &record->gpu_assigned, (int64_t)i)
+					  : keep(reading, &record->gpu_assigned, (int64_t)i);
 		if (record && record->type == RECORD_GPU_RELEASED)
 			problem = give_back(reading, &record->gpu_released, (int64_t)i);
 		if (problem)
@@ -318,6 +343,19 @@ static bool is_told(struct world *world, int32_t partition, const struct record 
 	return false;
 }
 
+static bool is_release_told(struct world *world, int32_t partition, const char *assignment_id)
+{
+	int64_t at = broker_end(&world->broker, TOPIC_ANSWERS, partition);
+	while (at-- > 0) {
+		const struct record *record =
+			read_record(world, broker_at(&world->broker, TOPIC_ANSWERS, partition, at));
+		if (record && record->type == RECORD_GPU_RELEASED &&
+		    same_text(record->gpu_released.assignment_id, assignment_id))
+			return true;
+	}
+	return false;
+}
+
 static bool is_dead_letter(struct world *world, const struct message *message)
 {
 	int64_t at = broker_end(&world->broker, TOPIC_DEAD_LETTERS, message->partition);
@@ -355,7 +393,11 @@ const char *check_commit(struct world *world, enum topic input, int32_t partitio
 		if (!message)
 			return WRONG("%s is committed up to %lld and ends at %lld",
 				     topic_name(input), (long long)next, (long long)at);
-		if (!record || !is_request(record->type) || !*record_request_id(record)) {
+		if (record && record->type == RECORD_GPU_ATTACHMENT) {
+			/* Agents here report only what they were told to release. */
+			done = is_release_told(world, partition,
+					       record->gpu_attachment.assignment_id);
+		} else if (!record || !is_request(record->type) || !*record_request_id(record)) {
 			done = is_dead_letter(world, message);
 		} else {
 			int32_t to = partition_of_pool(record_pool_id(record), SIM_PARTITIONS);
@@ -371,7 +413,7 @@ const char *check_commit(struct world *world, enum topic input, int32_t partitio
 
 /* ---- all of them ------------------------------------------------------------------------------------------- */
 
-const char *check_partition(struct world *world, int32_t partition)
+const char *check_partition(struct world *world, int32_t partition, bool forgetful)
 {
 	struct reading reading = { .world = world, .partition = partition };
 	const char *problem = read_log(&reading);
@@ -379,10 +421,10 @@ const char *check_partition(struct world *world, int32_t partition)
 	if (!problem)
 		problem = check_owners(&reading);
 	if (!problem)
-		problem = check_outcomes(&reading);
-	if (!problem)
 		problem = check_answers_are_true(&reading);
-	if (!problem)
+	if (!problem && !forgetful)
+		problem = check_outcomes(&reading);
+	if (!problem && !forgetful)
 		problem = check_outcomes_are_told(&reading);
 	if (!problem)
 		problem = checkpoint_problem(world, partition);

@@ -15,8 +15,9 @@
 
 #include "world.h"
 
-/* NULL, or what is wrong with the partition. At rest: everything must have been answered. */
-const char *check_partition(struct world *world, int32_t partition);
+/* NULL, or what is wrong with the partition. At rest: everything must have been answered. `forgetful`:
+ * requests are forgotten soon, so those sent again may have two outcomes, and old ones are not told. */
+const char *check_partition(struct world *world, int32_t partition, bool forgetful);
 /* For every commit: NULL, or why this one must not have been made. Inputs from `from` on are looked at. */
 const char *check_commit(struct world *world, enum topic input, int32_t partition, int64_t from,
 			 int64_t next);

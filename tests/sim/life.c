@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/gpu_state.h"
 #include "story.h"
@@ -182,6 +183,42 @@ void life_ask_again(struct life *life)
 	broker_append(&life->world.broker, &again);
 }
 
+/* Has the assignment been released, as far as is known? */
+static bool is_released(struct life *life, int32_t partition, const char *assignment_id)
+{
+	const struct message *message;
+	for (int64_t at = 0;
+	     (message = broker_next(&life->world.broker, TOPIC_ANSWERS, partition, at)); at++) {
+		const struct record *record = read_record(&life->world, message);
+		if (record->type == RECORD_GPU_RELEASED &&
+		    strcmp(record->gpu_released.assignment_id, assignment_id) == 0)
+			return true;
+	}
+	return false;
+}
+
+void life_report(struct life *life, int32_t partition, bool all)
+{
+	struct world *world = &life->world;
+	const struct message *message;
+
+	for (int64_t at = 0; (message = broker_next(&world->broker, TOPIC_ANSWERS, partition, at));
+	     at++) {
+		const struct record *record = read_record(world, message);
+		if (record->type != RECORD_GPU_ASSIGNED ||
+		    strcmp(record->gpu_assigned.state, "RELEASING") != 0)
+			continue;
+		const struct gpu_assigned *assigned = &record->gpu_assigned;
+		if (all ? is_released(life, partition, assigned->assignment_id)
+			: life_draw_below(life, 3) > 0)
+			continue;
+		TELL(life, "report that %s is detached\n", assigned->assignment_id);
+		report_detached(world, partition, assigned->vm_id, assigned->assignment_id);
+		if (!all)
+			return;
+	}
+}
+
 void life_change_fleet(struct life *life, int32_t partition)
 {
 	static const char *const states[] = { GPU_STATE_AVAILABLE, GPU_STATE_AVAILABLE,
@@ -210,6 +247,32 @@ void life_change_fleet(struct life *life, int32_t partition)
 		publish_gpu(world, partition, host, n, n == 2 ? OTHER_MODEL : MODEL,
 			    states[life_draw_below(life, 3)]);
 	}
+}
+
+static bool is_superseded(const struct broker *broker, const struct message *message)
+{
+	const struct message *later;
+	for (int64_t at = message->offset + 1;
+	     (later = broker_next(broker, message->topic, message->partition, at)); at++)
+		if (later->key_len == message->key_len &&
+		    memcmp(later->key, message->key, message->key_len) == 0)
+			return true;
+	return false;
+}
+
+void life_compact(struct life *life, int32_t partition)
+{
+	static const enum topic topics[] = { TOPIC_INVENTORY, TOPIC_HOSTS, TOPIC_CATALOG };
+	struct broker *broker = &life->world.broker;
+	enum topic topic = topics[life_draw_below(life, 3)];
+	const struct message *message;
+
+	if (topic == TOPIC_CATALOG)
+		partition = 0;
+	for (int64_t at = 0; (message = broker_next(broker, topic, partition, at));
+	     at = message->offset + 1)
+		if (life_draw_below(life, 2) && is_superseded(broker, message))
+			broker_lose(broker, topic, partition, message->offset);
 }
 
 /* ---- troubles ----------------------------------------------------------------------------------------------------- */

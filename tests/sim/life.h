@@ -18,7 +18,9 @@ struct asked {
 struct life {
 	struct world world;
 	uint64_t random;
-	bool told; /* step by step */
+	bool told;	/* step by step */
+	bool agents;	/* partition 1 has agents: a release waits for their report */
+	bool forgetful; /* requests are remembered for a moment only: they may have two outcomes */
 	int n_requests;
 	struct asked asked[REQUESTS_MAX];
 	int n_asked;
@@ -52,7 +54,11 @@ void life_hear(struct life *life, struct scheduler *scheduler, int32_t partition
 
 void life_ask(struct life *life, int32_t partition);
 void life_ask_again(struct life *life);
+/* Agents report what they were told to release; `all`: all that is left, else one of it, or again. */
+void life_report(struct life *life, int32_t partition, bool all);
 void life_change_fleet(struct life *life, int32_t partition);
+/* Some of what is no longer the latest value of its key goes from inventory, hosts and catalog. */
+void life_compact(struct life *life, int32_t partition);
 
 void life_trouble_producer(struct life *life);
 void life_trouble_ghosts(struct life *life);

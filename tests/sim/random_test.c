@@ -31,7 +31,7 @@ static void on_commit(struct world *world, enum topic input, int32_t partition, 
 	struct life *life = (struct life *)world; /* its first member */
 	int64_t *checked = &life->checked[input == TOPIC_ATTACHMENTS][partition];
 	TELL(life, "  committed %s/%d %" PRId64 "\n", topic_short_name(input), partition, next);
-	if (!life->problem && next > *checked) {
+	if (!life->problem && !life->forgetful && next > *checked) {
 		life->problem = check_commit(world, input, partition, *checked, next);
 		*checked = next;
 	}
@@ -74,7 +74,11 @@ static void act(struct life *life)
 		life_ask(life, partition);
 	else if (what < 64)
 		life_ask_again(life);
-	else if (what < 69)
+	else if (what < 65)
+		life_compact(life, partition);
+	else if (what < 67)
+		life_report(life, 1, false);
+	else if (what < 71)
 		pass_time(life);
 	else if (what < 74)
 		life_change_fleet(life, partition);
@@ -153,6 +157,7 @@ static void heal(struct life *life)
 	while (world->broker.n_ghosts > 0)
 		broker_drop_ghost(&world->broker, 0);
 	world_run(world);
+	life_report(life, 1, true);
 	world_pass(world, world->config.back_off_us); /* the last ghost may have been a marker */
 }
 
@@ -171,7 +176,7 @@ static void judge(struct life *life)
 				arena_printf(&world->arena, "shard %d is %s at the end", p,
 					     owner ? shard_phase_name(phase_of(owner, p)) : "lost");
 		if (!life->problem)
-			life->problem = check_partition(world, p);
+			life->problem = check_partition(world, p, life->forgetful);
 	}
 }
 
@@ -186,8 +191,14 @@ static bool live(uint64_t seed, bool told)
 	world->config.window = life_draw_below(&life, 3) ? 64 : 3;
 	world->config.hold = life_draw_below(&life, 3) ? 64 : 2;
 	world->config.rest_us = 2 * 1000000;
+	life.agents = life_draw_below(&life, 2);
+	life.forgetful = life_draw_below(&life, 8) == 0;
+	if (life.forgetful)
+		world->config.options.remember_us = 300 * 1000;
 	for (int32_t p = 0; p < SIM_PARTITIONS; p++) {
 		publish_fleet(world, p, 2);
+		if (p == 1 && life.agents)
+			publish_pool(world, p, "agent");
 		publish_host(world, p, "h2");
 		for (int n = 0; n < 3; n++)
 			publish_gpu(world, p, "h2", n, n == 2 ? OTHER_MODEL : MODEL,

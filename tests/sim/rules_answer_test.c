@@ -110,6 +110,32 @@ static void what_is_read_again_is_told_again_and_not_decided_again(void **state)
 		header_text(w, broker_at(&w->broker, TOPIC_ANSWERS, 0, again.offset), "ce_id"));
 }
 
+/* The same for a report: what it caused is the answer to the request that began the release. */
+static void a_report_that_is_read_again_tells_what_came_of_it(void **state)
+{
+	struct world *w = *state;
+	struct scheduler *a = start_owner(w, "a", 2);
+
+	publish_pool(w, 0, "agent");
+	request(w, 0, "r1", "vm1", 1);
+	release(w, 0, "r2", "vm1");
+	world_run(w);
+	assert_int_equal(committed(w, 0), 2);
+	a->producer.cut[TOPIC_ANSWERS] = true;
+	report_detached(w, 0, "vm1", find_answers(w, 0, "r1").record->gpu_assigned.assignment_id);
+	world_run(w);
+	assert_int_equal(find_decisions(w, 0, "r2").n, 1);
+	assert_int_equal(find_answers(w, 0, "r2").n, 0);
+	world_kill(w, a);
+
+	struct scheduler *b = world_start(w, "b");
+	world_give(w, b, 0);
+	world_run(w);
+	assert_answered(w, "r2", "GpuReleased");
+	assert_int_equal(find_decisions(w, 0, "r2").n, 1);
+	assert_int_equal(w->broker.committed[1][0], 1);
+}
+
 /* Between A's decision and its being read again the GPUs were released: that is what is told. */
 static void what_is_told_again_is_told_as_it_is_now(void **state)
 {
@@ -234,6 +260,7 @@ int main(void)
 		rule(offsets_are_committed_in_order),
 		rule(every_kind_of_request_is_answered),
 		rule(what_is_read_again_is_told_again_and_not_decided_again),
+		rule(a_report_that_is_read_again_tells_what_came_of_it),
 		rule(what_is_told_again_is_told_as_it_is_now),
 		rule(what_is_told_again_waits_for_what_changes_it),
 		rule(a_request_sent_again_is_told_again_until_it_is_forgotten),

@@ -60,6 +60,25 @@ static void only_what_was_read_back_reaches_the_checkpoint(void **state)
 	assert_checkpoint_good(w);
 }
 
+/* A row whose change is in flight has no true value to be written: the rewrite does not end before it. */
+static void a_rewrite_waits_for_what_is_in_flight(void **state)
+{
+	struct world *w = *state;
+	struct scheduler *a = start_owner(w, "a", 2);
+
+	request(w, 0, "r1", "vm1", 1);
+	world_run(w);
+	a->held[STEP_DECISIONS] = true;
+	release(w, 0, "r2", "vm1");
+	world_run(w);
+	store_server_wipe(&w->store, 0);
+	world_run(w);
+	assert_true(!stored(w)->exists || has_row(w, "r1"));
+	a->held[STEP_DECISIONS] = false;
+	world_run(w);
+	assert_checkpoint_good(w);
+}
+
 static void a_wiped_checkpoint_is_written_anew_while_decisions_go_on(void **state)
 {
 	struct world *w = *state;
@@ -368,6 +387,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rule(only_what_was_read_back_reaches_the_checkpoint),
+		rule(a_rewrite_waits_for_what_is_in_flight),
 		rule(a_wiped_checkpoint_is_written_anew_while_decisions_go_on),
 		rule(a_checkpoint_that_was_rolled_back_is_written_anew),
 		rule(a_checkpoint_that_a_zombie_wrote_is_written_anew),

@@ -122,6 +122,21 @@ static void a_takeover_reads_catalog_inventory_and_hosts_to_their_ends(void **st
 	assert_answered(w, "r1", "GpuAssigned");
 }
 
+/* What compaction took away at the end of a topic is not waited for. */
+static void a_takeover_needs_no_last_message(void **state)
+{
+	struct world *w = *state;
+
+	publish_host(w, 0, "h2");
+	publish_gpu(w, 0, "h2", 0, MODEL, GPU_STATE_AVAILABLE);
+	broker_lose(&w->broker, TOPIC_HOSTS, 0, 0);
+	broker_lose(&w->broker, TOPIC_INVENTORY, 0, 0);
+	struct scheduler *a = world_start(w, "a");
+	world_give(w, a, 0);
+	world_run(w);
+	assert_phase(a, SHARD_OWNING);
+}
+
 /* ---- wrong partition, bad input ------------------------------------------------------------------------------ */
 
 static void a_request_in_the_wrong_partition_is_forwarded(void **state)
@@ -335,6 +350,7 @@ int main(void)
 		rule(a_pool_is_unknown_only_when_everything_is_read),
 		rule(what_is_really_not_there_is_refused),
 		rule(a_takeover_reads_catalog_inventory_and_hosts_to_their_ends),
+		rule(a_takeover_needs_no_last_message),
 		rule(a_request_in_the_wrong_partition_is_forwarded),
 		rule(bad_input_goes_to_dead_letters_and_what_follows_is_served),
 		rule(bad_inventory_and_hosts_go_to_dead_letters),

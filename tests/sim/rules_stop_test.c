@@ -220,9 +220,11 @@ static void a_stopped_shard_is_handed_over(void **state)
 	assert_phase(a, SHARD_STOPPED);
 	assert_true(a->seats[0].drained);
 
+	int64_t decisions = broker_end(&w->broker, TOPIC_DECISIONS, 0);
 	world_give(w, a, 0);
 	world_run(w);
 	assert_phase(a, SHARD_STOPPED);
+	assert_int_equal(broker_end(&w->broker, TOPIC_DECISIONS, 0), decisions);
 	world_revoke(a, 0);
 	assert_true(a->seats[0].drained);
 }
