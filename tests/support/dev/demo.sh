@@ -52,7 +52,7 @@ demo_start_services() {
 		GPUBUS_KAFKA_BOOTSTRAP_SERVERS=$GPUBUS_KAFKA_BOOTSTRAP_SERVERS
 		GPUBUS_REDIS_URL=$GPUBUS_REDIS_URL
 	END
-	process_start "$demo" scheduler "$bin/gpubus-scheduler" --redis "$(<"$demo/redis.url")" --name demo --broker-is-mock
+	process_start "$demo" scheduler "$bin/gpubus-scheduler" --name demo --broker-is-mock
 	"$bin/gpubus-hostgen" --output "$demo/hosts" tests/support/dev/demo.hosts
 	tests/data/hosts/unpack.sh "$demo/hosts"
 	process_start "$demo" inventory "$bin/gpubus-inventory" --pool 1 --hosts-dir "$demo/hosts" \

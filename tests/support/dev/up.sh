@@ -97,7 +97,7 @@ up_schedulers() { # SCHEDULERS
 	done
 	for n in $(seq "$1"); do
 		process_running "$up" "scheduler-$n" || process_start "$up" "scheduler-$n" \
-			"$bin/gpubus-scheduler" --redis "$(<"$up/redis.url")" --name "scheduler-$n"
+			"$bin/gpubus-scheduler" --name "scheduler-$n"
 	done
 }
 
