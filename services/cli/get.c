@@ -223,6 +223,8 @@ static int show(struct get *get)
 		json_t *all = join(get, tables);
 		json_t *list = pick(get, all);
 		print(get, list);
+		if (get->id && json_array_size(list) == 0)
+			status = STATUS_ERROR;
 		json_decref(list);
 		json_decref(all);
 		if (get->malformed > 0) {

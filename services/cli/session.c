@@ -31,8 +31,9 @@ int session_open(struct session *session, const struct settings *settings)
 	}
 	/* How the topics are set is for `topics verify` and the scheduler to judge. */
 	if (bus_topics_verify(settings->bus, &expected, true, &report, &session->n_partitions)) {
-		complain("%s (brokers: %s)",
-			 report.data ? report.data : "the topics cannot be read",
+		while (report.len > 0 && report.data[report.len - 1] == '\n')
+			report.data[--report.len] = '\0';
+		complain("%s (brokers: %s)", report.len ? report.data : "the topics cannot be read",
 			 bus_config_get(settings->bus, "bootstrap.servers"));
 		return STATUS_ERROR;
 	}
