@@ -63,12 +63,17 @@ static const struct store_row *finished_rows(struct row_batch *batch)
 	return batch->rows;
 }
 
-void shard_collect_row(void *context, enum ledger_table table, const void *field, size_t field_len,
-		       const void *value, size_t value_len)
+static void collect_row(void *context, enum ledger_table table, const void *field, size_t field_len,
+			const void *value, size_t value_len)
 {
 	struct shard *shard = context;
 	add_row(&shard->rows, table == LEDGER_VMS ? STORE_VMS : STORE_REQUESTS, field, field_len,
 		value, value_len);
+}
+
+ledger_row_fn shard_row_collector(const struct shard *shard)
+{
+	return shard->from_scratch ? NULL : collect_row;
 }
 
 static void collect_fleet_row(void *context, const char *table, const void *field, size_t field_len,
@@ -111,6 +116,22 @@ static void drop_undefined(struct shard *shard, enum store_table table, struct b
 		size_t len = strlen(id);
 		if (!is_defined(shard, table, id))
 			add_row(&shard->rows, table, id, len, NULL, 0);
+		at += len + 1;
+	}
+	buf_clear(shown);
+}
+
+/* Hosts of the checkpoint that went while nobody owned the shard. */
+static void drop_gone_hosts(struct shard *shard)
+{
+	struct buf *shown = &shard->shown_hosts;
+	for (size_t at = 0; at < shown->len;) {
+		const char *field = shown->data + at;
+		size_t len = strlen(field);
+		if (!shard_has_host(shard->state, field)) {
+			add_row(&shard->rows, STORE_HOSTS, field, len, NULL, 0);
+			add_row(&shard->rows, STORE_GPUS, field, len, NULL, 0);
+		}
 		at += len + 1;
 	}
 	buf_clear(shown);
@@ -168,7 +189,12 @@ static struct store_meta present_meta(const struct shard *shard)
 
 void shard_submit_rows(struct shard *shard)
 {
-	shard_take_dirty_hosts(shard->state, FLEET_HOSTS_PER_TURN, collect_fleet_row, shard);
+	/* Not while the fleet is still being read: most hosts would be written again and again. */
+	if (is_steady(shard)) {
+		drop_gone_hosts(shard);
+		shard_take_dirty_hosts(shard->state, FLEET_HOSTS_PER_TURN, collect_fleet_row,
+				       shard);
+	}
 	collect_catalog(shard);
 	if (shard->rows.count == 0 && shard->rows.records == 0 &&
 	    shard->log.next == shard->submitted_offset)
@@ -198,6 +224,7 @@ void shard_on_rewrite_more(struct shard *shard)
 static bool begin_rewrite(struct shard *shard)
 {
 	shard->rewrite_needed = false;
+	shard->from_scratch = false;
 	shard_submit_rows(shard);
 	struct store_meta meta = present_meta(shard);
 	if (shard->world.io.rewrite_begin(shard->world.io.context, shard->config.partition,
@@ -211,6 +238,7 @@ static bool begin_rewrite(struct shard *shard)
 	shard->catalog_written = 0;
 	buf_clear(&shard->shown_pools);
 	buf_clear(&shard->shown_types);
+	buf_clear(&shard->shown_hosts);
 	return true;
 }
 
@@ -228,7 +256,7 @@ void shard_rewrite_step(struct shard *shard)
 	shard_submit_rows(shard);
 	if (!shard->rewrite_rows_done) {
 		int more = shard_each_ledger_row(shard->state, &shard->rewrite_cursor,
-						 REWRITE_CHUNK_ROWS, shard_collect_row, shard);
+						 REWRITE_CHUNK_ROWS, collect_row, shard);
 		int r = shard->world.io.rewrite_rows(
 			shard->world.io.context, shard->config.partition,
 			finished_rows(&shard->rows), shard->rows.count);
@@ -257,9 +285,10 @@ int shard_on_checkpoint_row(struct shard *shard, const struct store_row *row)
 {
 	if (shard->phase != SHARD_LOADING)
 		return 0;
-	if (row->table == STORE_POOLS || row->table == STORE_TYPES) {
-		struct buf *shown =
-			row->table == STORE_POOLS ? &shard->shown_pools : &shard->shown_types;
+	if (row->table != STORE_VMS && row->table != STORE_REQUESTS) {
+		struct buf *shown = row->table == STORE_POOLS	? &shard->shown_pools
+				    : row->table == STORE_TYPES ? &shard->shown_types
+								: &shard->shown_hosts;
 		buf_append(shown, row->field, row->field_len);
 		buf_putc(shown, '\0');
 		return 0;

@@ -91,13 +91,14 @@ struct shard {
 	/* ---- checkpoint ---- */
 	struct row_batch rows;
 	uint64_t sequence;
+	bool from_scratch; /* built without a checkpoint: Redis gets it all at once, by a rewrite */
 	bool rewrite_needed, rewriting, rewrite_paused, rewrite_rows_done;
 	uint64_t rewrite_cursor;
 	uint64_t rewrite_barrier; /* in-flight number: all before it must be settled to end */
 	int64_t submitted_offset;
 	uint64_t catalog_written; /* version of the catalog that the rows show */
 	/* Ids of definitions that Redis may show, each with its NUL behind it. */
-	struct buf shown_pools, shown_types;
+	struct buf shown_pools, shown_types, shown_hosts;
 
 	/* ---- scratch ---- */
 	struct arena arena;
@@ -154,8 +155,8 @@ void shard_dead_letter_followed(struct shard *shard, const struct message *messa
 				const char *code, const char *error, int64_t now_us);
 
 /* ---- checkpoint.c ---- */
-void shard_collect_row(void *context, enum ledger_table table, const void *field, size_t field_len,
-		       const void *value, size_t value_len);
+/* What takes the rows that are settled; NULL while nobody wants them. */
+ledger_row_fn shard_row_collector(const struct shard *shard);
 void shard_submit_rows(struct shard *shard);
 void shard_rewrite_step(struct shard *shard);
 void row_batch_deinit(struct row_batch *batch);

@@ -67,6 +67,7 @@ void shard_free(struct shard *shard)
 	buf_deinit(&shard->encoded);
 	buf_deinit(&shard->shown_pools);
 	buf_deinit(&shard->shown_types);
+	buf_deinit(&shard->shown_hosts);
 	free(shard->stopped_because);
 	free(shard);
 }
@@ -108,10 +109,12 @@ void shard_begin_takeover(struct shard *shard, int64_t now_us)
 	new_state(shard);
 	shard->inventory_next = shard->hosts_next = 0;
 	shard->sequence = 0;
+	shard->from_scratch = false;
 	shard->submitted_offset = -1;
 	shard->catalog_written = 0;
 	buf_clear(&shard->shown_pools);
 	buf_clear(&shard->shown_types);
+	buf_clear(&shard->shown_hosts);
 	shard_enter(shard, SHARD_LOADING, now_us);
 	shard->world.io.load_checkpoint(shard->world.io.context, shard->config.partition);
 }
@@ -123,6 +126,7 @@ void shard_on_checkpoint_begin(struct shard *shard)
 	new_state(shard);
 	buf_clear(&shard->shown_pools);
 	buf_clear(&shard->shown_types);
+	buf_clear(&shard->shown_hosts);
 }
 
 /* ---- 2: the marker ---------------------------------------------------------------------------- */
@@ -207,6 +211,10 @@ void shard_on_checkpoint_loaded(struct shard *shard, const struct store_meta *me
 		new_state(shard);
 		follow_init(&shard->log, 0, -1);
 		shard->settled = (struct input_positions){ -1, -1 };
+		/* No checkpoint stands where this state does, whatever is in Redis: it was never
+		 * written from this sequence on. */
+		shard->from_scratch = true;
+		shard->sequence = (uint64_t)now_us;
 	}
 
 	shard->checkpoint_offset = shard->log.next;

@@ -150,6 +150,17 @@ bool fleet_row_gpus(const struct fleet *fleet, const struct fleet_host *host, st
 
 /* ---- what has changed ---- */
 
+bool shard_has_host(const struct shard_state *state, const char *field)
+{
+	const char *tab = strchr(field, '\t');
+	if (!tab)
+		return false;
+	cleanup(freep) char *pool_id = memory_strdup(field);
+	pool_id[tab - field] = '\0';
+	const struct fleet_pool *pool = fleet_find_pool(&state->fleet, pool_id);
+	return pool && fleet_find_host(&state->fleet, pool, tab + 1);
+}
+
 bool shard_fleet_is_dirty(const struct shard_state *state)
 {
 	return state->fleet.dirty_first != FLEET_NONE;

@@ -147,6 +147,8 @@ void shard_mark_fleet_dirty(struct shard_state *state);
 size_t shard_take_dirty_hosts(struct shard_state *state, size_t max_hosts, fleet_row_fn on_row,
 			      void *context);
 
+/* `field`: POOL \t HOST, as in the rows. */
+bool shard_has_host(const struct shard_state *state, const char *field);
 bool shard_fleet_is_dirty(const struct shard_state *state);
 
 struct shard_counts {

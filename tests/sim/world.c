@@ -272,7 +272,7 @@ static bool step_load(struct seat *seat)
 						 .field_len = from->field_len,
 						 .value = from->value,
 						 .value_len = from->value_len };
-			bool wanted = row.table != STORE_GPUS && row.table != STORE_HOSTS;
+			bool wanted = row.table != STORE_GPUS;
 			if (wanted && shard_on_checkpoint_row(seat->shard, &row) != 0)
 				meta = NULL;
 		}
