@@ -45,6 +45,11 @@ class Load:
         assert not due, "what was to happen did not"
         return self
 
+    def burst(self, number):
+        """So many more at once, whatever is unanswered."""
+        for _ in range(number):
+            self._ask_something()
+
     def release_all(self):
         for pool, vm in self.holding:
             self._ask("VmReleased", pool, vm)
@@ -100,11 +105,13 @@ class Load:
     def measured(self):
         deliveries = self.deliveries()
         gaps = [later.seen - earlier.seen for earlier, later in zip(deliveries, deliveries[1:])]
-        answered = sum(asked.answer is not None for asked in self.asked.values())
+        waits = [asked.answer.seen - asked.at for asked in self.asked.values()]
+        answered = len(waits)
         return {
             "requests": len(self.asked),
             "answered": answered,
             "told again": len(deliveries) - answered,
             "longest gap s": round(max(gaps), 2),
+            "longest wait s": round(max(waits), 2),
             "seconds": round(self.seconds, 1),
         }
