@@ -78,7 +78,7 @@ struct store_client {
 };
 
 /* A queue longer than this is dropped, as the real one is when it takes too much memory. */
-enum { CLIENT_QUEUE_MAX = 40, CLIENT_FULL = 4 };
+enum { CLIENT_QUEUE_MAX = 40, CLIENT_FULL = 2 };
 
 void store_server_deinit(struct store_server *server);
 void store_server_wipe(struct store_server *server, int32_t shard);

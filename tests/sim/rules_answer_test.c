@@ -1,7 +1,17 @@
 /*
  * DESIGN section 5, answering: inputs are acknowledged in order and after their answers, and what is read
  * or sent again is told again. Each test is a story about one rule; without the rule it ends otherwise:
-@TABLE answer@
+ *
+ *   offsets_are_committed_after_the_answers...  an input is done when its answer is sent
+ *   the_report_of_a_decision_is_not...          both have the token of the input
+ *   offsets_are_committed_in_order              each is committed when it is done
+ *   every_kind_of_request_is_answered           an answer stays what it was first (core)
+ *   what_is_read_again_is_told_again...         it is passed over
+ *   a_report_that_is_read_again...              it is passed over
+ *   what_is_told_again_is_told_as_it_is_now     an answer stays what it was first (core)
+ *   what_is_told_again_waits...                 it is told before the records ahead of it are read back
+ *   a_request_sent_again...                     it is not told; nothing is ever forgotten (core)
+ *   what_is_read_again_and_forgotten...         what is read again is decided again
  */
 #include "fixture.h"
 

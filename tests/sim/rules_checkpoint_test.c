@@ -60,23 +60,23 @@ static void only_what_was_read_back_reaches_the_checkpoint(void **state)
 	assert_checkpoint_good(w);
 }
 
-/* A row whose change is in flight has no true value to be written: the rewrite does not end before it. */
-static void a_rewrite_waits_for_what_is_in_flight(void **state)
+/* Nor are inputs said to be reflected before their records are: they would never be decided. */
+static void the_positions_of_a_checkpoint_are_those_of_what_was_read_back(void **state)
 {
 	struct world *w = *state;
 	struct scheduler *a = start_owner(w, "a", 2);
 
+	a->producer.cut[TOPIC_DECISIONS] = true;
 	request(w, 0, "r1", "vm1", 1);
+	publish_gpu(w, 0, "h1", 7, MODEL, GPU_STATE_AVAILABLE);
 	world_run(w);
-	a->held[STEP_DECISIONS] = true;
-	release(w, 0, "r2", "vm1");
+	world_kill(w, a);
+	broker_drop_ghost(&w->broker, 0);
+
+	a = world_start(w, "a");
+	world_give(w, a, 0);
 	world_run(w);
-	store_server_wipe(&w->store, 0);
-	world_run(w);
-	assert_true(!stored(w)->exists || has_row(w, "r1"));
-	a->held[STEP_DECISIONS] = false;
-	world_run(w);
-	assert_checkpoint_good(w);
+	assert_answered(w, "r1", "GpuAssigned");
 }
 
 static void a_wiped_checkpoint_is_written_anew_while_decisions_go_on(void **state)
@@ -119,6 +119,23 @@ static void a_checkpoint_that_was_rolled_back_is_written_anew(void **state)
 	world_run(w);
 	assert_checkpoint_good(w);
 	store_shard_deinit(&copy);
+}
+
+/* Rows change without the log, too: of the fleet. */
+static void a_checkpoint_whose_fleet_was_rolled_back_is_written_anew(void **state)
+{
+	struct world *w = *state;
+	struct store_shard copy = { 0 };
+
+	start_owner(w, "a", 2);
+	store_shard_copy(&copy, stored(w));
+	publish_gpu(w, 0, "h1", 7, MODEL, GPU_STATE_AVAILABLE);
+	world_run(w);
+	assert_checkpoint_good(w);
+	store_shard_copy(stored(w), &copy);
+	store_shard_deinit(&copy);
+	world_run(w);
+	assert_checkpoint_good(w);
 }
 
 /* A zombie has submitted rows, true ones, after its successor loaded the checkpoint. */
@@ -274,6 +291,28 @@ static void what_is_removed_is_not_shown(void **state)
 	assert_checkpoint_good(w);
 }
 
+/* And what a new process has not read yet is not taken for removed. */
+static void what_is_not_read_yet_is_still_shown(void **state)
+{
+	struct world *w = *state;
+	struct scheduler *a = start_owner(w, "a", 2);
+
+	publish_type(w, 0, "t1", MODEL);
+	world_run(w);
+	world_kill(w, a);
+	a = world_start(w, "a");
+	world_give(w, a, 0);
+	assert_true(scheduler_step(a, STEP_LOAD, 0));
+	assert_true(scheduler_step(a, STEP_CATALOG, 0));
+	a->held[STEP_CATALOG] = a->held[STEP_INVENTORY] = true;
+	world_run(w);
+	assert_non_null(row_set_find(&stored(w)->rows, STORE_TYPES, "t1", 2));
+	assert_int_equal(w->store.switches, 1);
+	a->held[STEP_CATALOG] = a->held[STEP_INVENTORY] = false;
+	world_run(w);
+	assert_checkpoint_good(w);
+}
+
 /* ---- a checkpoint that is not whole ----------------------------------------------------------------------- */
 
 enum damage { ROW_GARBLED, ROW_MISSING, ROW_STRANGE, EPOCH_ABOVE_OFFSET, DIGEST_WRONG, DAMAGES };
@@ -387,14 +426,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rule(only_what_was_read_back_reaches_the_checkpoint),
-		rule(a_rewrite_waits_for_what_is_in_flight),
+		rule(the_positions_of_a_checkpoint_are_those_of_what_was_read_back),
 		rule(a_wiped_checkpoint_is_written_anew_while_decisions_go_on),
 		rule(a_checkpoint_that_was_rolled_back_is_written_anew),
+		rule(a_checkpoint_whose_fleet_was_rolled_back_is_written_anew),
 		rule(a_checkpoint_that_a_zombie_wrote_is_written_anew),
 		rule(a_store_that_is_wiped_in_the_middle_of_a_rewrite_is_written_anew),
 		rule(a_rewrite_catches_what_changes_while_it_goes_on),
 		rule(a_store_that_is_down_stops_nothing),
 		rule(what_is_removed_is_not_shown),
+		rule(what_is_not_read_yet_is_still_shown),
 		rule(a_checkpoint_that_contradicts_itself_is_not_believed),
 		rule(a_good_checkpoint_spares_reading_the_log_from_its_beginning),
 		rule(a_checkpoint_of_any_moment_leads_to_the_same_state),

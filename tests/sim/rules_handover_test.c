@@ -1,7 +1,23 @@
 /*
  * DESIGN section 5, who owns a shard: being deposed, rebalances, a broken producer. Each test is a story
  * about one rule; without the rule it ends otherwise:
-@TABLE handover@
+ *
+ *   a_deposed_owner_drops_what_is_in_flight...   a newer marker is passed over; what is in flight is kept;
+ *                                                    inputs are not rewound; it stays deposed; no back-off
+ *   a_revoked_shard_finishes_what_is_in_flight   it is dropped; handed over with one input left
+ *   a_shard_that_comes_back_goes_on...           it is taken over anew; it rests without following
+ *   a_shard_that_comes_and_goes_...              what was revoked while it came back is forgotten
+ *   a_shard_that_does_not_come_back...           it rests for ever
+ *   a_resting_shard_that_sees_another_epoch...   a resting shard passes markers over
+ *   a_shard_that_comes_back_after_another...     a newer marker is passed over
+ *   a_shard_that_comes_back_acknowledges...      it acts at once, without reading the log to its end
+ *   a_takeover_that_is_revoked_is_broken_off     it goes on
+ *   ..._that_lands_before_the_new_marker_counts  inputs are not rewound; what is read again is not told
+ *   ..._that_lands_after_the_new_marker_is_void  the owner folds void records; inputs are not rewound
+ *   ..._that_never_lands_is_decided_again        inputs are not rewound
+ *   a_marker_of_a_broken_producer...             one nonce serves for all takeovers
+ *   a_broken_producer_does_not_take_back...      what is being handed over may be given up as ours
+ *   a_lost_shard_is_dropped_at_once              it is given up as still ours
  */
 #include "fixture.h"
 
@@ -90,6 +106,27 @@ static void a_shard_that_comes_back_goes_on_with_its_epoch(void **state)
 	assert_answered(w, "r1", "GpuAssigned");
 	assert_answered(w, "r2", "GpuAssigned");
 	assert_int_equal(committed(w, 0), 2);
+}
+
+/* Rebalances come in rows: taken away again before the log was read to its end. */
+static void a_shard_that_comes_and_goes_keeps_its_epoch(void **state)
+{
+	struct world *w = *state;
+	struct scheduler *a = start_owner(w, "a", 2);
+
+	a->held[STEP_ENDS] = true;
+	for (int i = 0; i < 3; i++) {
+		world_revoke(a, 0);
+		assert_phase(a, SHARD_RESTING);
+		world_give(w, a, 0);
+		world_run(w);
+		assert_phase(a, SHARD_CATCHING_UP);
+	}
+	a->held[STEP_ENDS] = false;
+	request(w, 0, "r1", "vm1", 1);
+	world_run(w);
+	assert_answered(w, "r1", "GpuAssigned");
+	assert_int_equal(find_markers(w, 0).n, 1);
 }
 
 static void a_shard_that_does_not_come_back_is_given_up(void **state)
@@ -326,6 +363,7 @@ int main(void)
 		rule(a_deposed_owner_drops_what_is_in_flight_and_takes_over_again_if_still_assigned),
 		rule(a_revoked_shard_finishes_what_is_in_flight),
 		rule(a_shard_that_comes_back_goes_on_with_its_epoch),
+		rule(a_shard_that_comes_and_goes_keeps_its_epoch),
 		rule(a_shard_that_does_not_come_back_is_given_up),
 		rule(a_resting_shard_that_sees_another_epoch_is_no_longer_its_owner),
 		rule(a_shard_that_comes_back_after_another_epoch_is_deposed),

@@ -1,7 +1,21 @@
 /*
  * DESIGN section 5, the inputs: "not found" only when it is known, wrong partitions, bad input,
  * back-pressure. Each test is a story about one rule; without the rule it ends otherwise:
-@TABLE input@
+ *
+ *   a_type_is_unknown_only_when...          "unknown" is said at once; the catalog need not be read
+ *   a_model_is_unknown_only_when...         "unknown" is said at once; inventory need not be read
+ *   a_host_is_unknown_only_when...          "unknown" is said at once; hosts need not be read
+ *   a_pool_is_unknown_only_when...          "unknown" is said at once; hosts need not be read
+ *   what_is_really_not_there_is_refused     what is held back is overtaken
+ *   a_takeover_reads_catalog_inventory_...  hosts need not be read; failed asking is not repeated
+ *   a_takeover_needs_no_last_message        where a followed topic ends is not listened to
+ *   a_request_in_the_wrong_partition...     it is decided; it is committed before it is delivered
+ *   bad_input_goes_to_dead_letters...       it is dropped; it stops the shard; any type is decided
+ *   bad_inventory_and_hosts...              they are dropped; another pool's are folded
+ *   what_is_removed_is_not_given            tombstones are passed over
+ *   too_much_in_flight_pauses_the_inputs    no window; never resumed
+ *   too_much_held_back_pauses_the_inputs    no limit on what is held back
+ *   without_room_it_is_tried_again          the marker, an answer, a decision is forgotten
  */
 #include "fixture.h"
 

@@ -1,7 +1,16 @@
 /*
  * DESIGN section 5, the log: when a decision counts, epochs, void records, taking over. Each test is a
  * story about one rule; without the rule it ends otherwise:
-@TABLE log@
+ *
+ *   answers_are_told_after_the_read_back...       a delivery report counts as the read back
+ *   a_decision_that_is_late_is_waited_for         an answer is done when it is sent
+ *   void_records_are_ignored_by_the_owner         the owner folds void records
+ *   void_records_are_ignored_by_a_takeover        a takeover folds void records
+ *   a_zombie_tells_nothing_and_commits_nothing    a delivery report counts as the read back
+ *   the_epoch_is_the_offset_of_the_own_marker...  any marker is taken for the own one
+ *   a_takeover_reads_up_to_the_own_marker...      a takeover ends at the log's end as asked for
+ *   an_input_decided_while_a_takeover_goes_on...  where inputs end is not asked again
+ *   a_takeover_knows_everything...                any marker is taken for the own one
  */
 #include "fixture.h"
 

@@ -2,6 +2,20 @@
  * DESIGN section 5, the loud stops: what says that a topic was truncated, created anew or damaged stops
  * the shard for an operator. Nothing is decided or committed then, and other shards go on. Each test is a
  * story about one stop; without the rule it ends otherwise:
+ *
+ *   a_gap_in_decisions_stops_the_owner          it is passed over
+ *   a_gap_in_decisions_stops_a_takeover         it is passed over
+ *   a_missing_beginning_of_decisions...         a log that cannot be followed is waited for
+ *   a_record_that_counts_and_cannot_be_read...  it is passed over
+ *   a_void_record_that_cannot_be_read...        void records are decoded too
+ *   a_record_that_contradicts_the_log...        it is passed over
+ *   a_record_of_our_epoch_that_we_did_not...    what is read back is not compared
+ *   a_checkpoint_ahead_of_the_log...            a stop only drops the shard, as being deposed does
+ *   an_own_marker_that_is_not_above...          the marker's offset is not compared
+ *   an_applied_position_behind_the_end...       the positions are not compared
+ *   a_topic_that_cannot_be_followed...          it is passed over
+ *   a_stopped_shard_does_not_stop_the_others    the positions are not compared
+ *   a_stopped_shard_is_handed_over              it says nothing when stopped; it is taken over again
  */
 #include "fixture.h"
 
