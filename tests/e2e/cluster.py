@@ -15,8 +15,9 @@ import confluent_kafka as kafka
 
 from foreign import PATIENCE, Follower, Upstream, topic_name
 
-BIN = Path(os.environ["BUILD_DIR"]) / "bin"
-SUPPORT = Path(os.environ["SOURCE_DIR"]) / "tests/support"
+SOURCE = Path(__file__).parents[2]
+BUILD = Path(os.environ.get("BUILD_DIR", SOURCE / "build/dev"))
+BIN, SUPPORT = BUILD / "bin", SOURCE / "tests/support"
 DIR = Path(os.environ["TEST_DIR"])
 GROUP = "gpubus-scheduler"
 
@@ -211,7 +212,7 @@ class ClusterTest(unittest.TestCase):
 
 def _show_logs():
     for log in sorted(set(DIR.glob("*.log")) - {DIR / "kafka.log", DIR / "redis.log"}):  # with.sh shows those
-        shutil.copy(log, Path(os.environ["BUILD_DIR"]) / f"e2e-{log.name}")
+        shutil.copy(log, BUILD / f"e2e-{log.name}")
         lines = [line for line in log.read_text(errors="replace").splitlines() if "level=debug" not in line]
         print(f"--- {log.name}", *lines[-25:], sep="\n", file=sys.stderr)
 

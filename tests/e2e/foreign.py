@@ -3,7 +3,6 @@ gpubus: it frames single-object Avro itself, computes the fingerprints with fast
 clients do, publishes requests and reads answers."""
 import io
 import json
-import os
 import threading
 import time
 import uuid
@@ -15,7 +14,7 @@ import confluent_kafka as kafka
 import fastavro
 from fastavro import schema as fastavro_schema
 
-SCHEMAS = Path(os.environ.get("SOURCE_DIR", Path(__file__).parents[2])) / "schemas"
+SCHEMAS = Path(__file__).parents[2] / "schemas"
 TOPIC_OF = {
     "VmPoolDefined": "catalog",
     "VmTypeDefined": "catalog",
