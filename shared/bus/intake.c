@@ -156,6 +156,14 @@ static void hold_message(struct intake *intake, struct intake_slot *slot,
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
+void intake_know_topics(struct intake *intake)
+{
+	for (enum topic topic = 0; topic < TOPICS; topic++)
+		if (!intake->topics[topic])
+			intake->topics[topic] =
+				rd_kafka_topic_new(intake->client->rk, topic_name(topic), NULL);
+}
+
 /* Positive: a topic that is none of ours. */
 static int topic_of(struct intake *intake, rd_kafka_topic_t *handle, enum topic *ret_topic)
 {

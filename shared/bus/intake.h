@@ -57,6 +57,8 @@ struct intake *intake_new(struct loop *loop, struct kafka_client *client,
 void intake_free(struct intake *intake);
 
 rd_kafka_t *intake_client(struct intake *intake);
+/* Makes the client ask for all topics with its next metadata request. */
+void intake_know_topics(struct intake *intake);
 rd_kafka_queue_t *intake_queue(struct intake *intake);
 /* From now on takes from this queue, to which the client's other queue is forwarded. */
 void intake_redirect(struct intake *intake, rd_kafka_queue_t *queue);

@@ -8,6 +8,8 @@
 #include "base/memory.h"
 #include "bus/intake.h"
 
+enum { LEARN_TOPICS_MS = 2000 };
+
 struct bus_reader {
 	struct loop *loop;
 	struct intake *intake; /* owned */
@@ -195,6 +197,20 @@ static const struct intake_handlers handlers = {
 
 /* ---- the owner's side ---------------------------------------------------------------------- */
 
+/*
+ * librdkafka looks for topics that it does not know once a second: the first partition of each would
+ * start that much later, and so would every takeover after a start. No answer in time is no error: then
+ * it is as slow as without.
+ */
+static void learn_topics(struct bus_reader *reader)
+{
+	const struct rd_kafka_metadata *metadata;
+
+	intake_know_topics(reader->intake);
+	if (!rd_kafka_metadata(intake_client(reader->intake), 0, NULL, &metadata, LEARN_TOPICS_MS))
+		rd_kafka_metadata_destroy(metadata);
+}
+
 int bus_reader_new(struct loop *loop, const struct bus_config *config,
 		   const struct bus_reader_callbacks *callbacks, void *context,
 		   struct bus_reader **ret_reader)
@@ -216,6 +232,7 @@ int bus_reader_new(struct loop *loop, const struct bus_config *config,
 	reader->callbacks = *callbacks;
 	reader->context = context;
 	reader->intake = intake_new(loop, client, &handlers, reader);
+	learn_topics(reader);
 	*ret_reader = reader;
 	return 0;
 }

@@ -39,7 +39,8 @@ struct bus_reader_callbacks {
 			 const char *reason);
 };
 
-/* Positive: the configuration is refused, the reason was logged. */
+/* Positive: the configuration is refused, the reason was logged. Waits up to two seconds for a broker's
+ * word on the topics: before the loop runs, or where that does not matter. */
 int bus_reader_new(struct loop *loop, const struct bus_config *config,
 		   const struct bus_reader_callbacks *callbacks, void *context,
 		   struct bus_reader **ret_reader) MUST_CHECK;
