@@ -2,6 +2,21 @@
  * DESIGN section 5, the checkpoint: only what was read back reaches it, it is rewritten whenever it does
  * not stand where it should, it is believed only when it is whole, and nothing waits for it. Each test is
  * a story about one rule; without the rule it ends otherwise:
+ *
+ *   only_what_was_read_back_reaches...       a row is written when it is decided; never rewritten
+ *   the_positions_of_a_checkpoint_...        its positions are those of what is decided
+ *   a_wiped_checkpoint_is_written_anew...    never rewritten; catalog or fleet not in the rewrite
+ *   a_checkpoint_that_was_rolled_back...     never rewritten
+ *   a_checkpoint_whose_fleet_was_rolled...   the sequence does not grow
+ *   a_checkpoint_that_a_zombie_wrote...      never rewritten
+ *   a_store_that_is_wiped_in_the_middle...   never rewritten
+ *   a_rewrite_catches_what_changes...        more room for rows is not listened to
+ *   a_store_that_is_down_stops_nothing       never rewritten
+ *   what_is_removed_is_not_shown             removed definitions, or hosts that went, stay
+ *   what_is_not_read_yet_is_still_shown      the catalog is shown while it is being read
+ *   a_checkpoint_that_contradicts_itself...  the digest, the epoch is not compared; the store is not told
+ *   a_good_checkpoint_spares_reading...      a checkpoint is never used
+ *   a_checkpoint_of_any_moment_leads...      what a takeover reads is not written
  */
 #include "fixture.h"
 
@@ -68,6 +83,7 @@ static void the_positions_of_a_checkpoint_are_those_of_what_was_read_back(void *
 
 	a->producer.cut[TOPIC_DECISIONS] = true;
 	request(w, 0, "r1", "vm1", 1);
+	world_run(w);
 	publish_gpu(w, 0, "h1", 7, MODEL, GPU_STATE_AVAILABLE);
 	world_run(w);
 	world_kill(w, a);
