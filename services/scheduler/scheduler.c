@@ -348,6 +348,9 @@ static int start_bus(struct scheduler *scheduler)
 		return r;
 	if ((r = bus_reader_new(scheduler->loop, bus, &reader, scheduler, &scheduler->reader)) != 0)
 		return r;
+	/* Their dead letters are without the original's headers for it: a takeover reads all of them. */
+	bus_reader_skip_headers(scheduler->reader, TOPIC_INVENTORY);
+	bus_reader_skip_headers(scheduler->reader, TOPIC_HOSTS);
 	bus_reader_start(scheduler->reader, TOPIC_CATALOG, 0, BUS_BEGINNING);
 	return bus_group_new(scheduler->loop, bus, &group_options, &group, scheduler,
 			     &scheduler->group);

@@ -17,6 +17,7 @@ enum {
 };
 
 struct intake {
+	bool headers_skipped[TOPICS];
 	struct kafka_client *client; /* owned */
 	struct loop *loop;
 	struct kafka_wakeup *wakeup; /* owned */
@@ -156,6 +157,11 @@ static void hold_message(struct intake *intake, struct intake_slot *slot,
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
+void intake_skip_headers(struct intake *intake, enum topic topic)
+{
+	intake->headers_skipped[topic] = true;
+}
+
 void intake_know_topics(struct intake *intake)
 {
 	for (enum topic topic = 0; topic < TOPICS; topic++)
@@ -199,7 +205,8 @@ static void deliver(struct intake *intake, const struct intake_slot *slot,
 		rd_kafka_message_destroy(message);
 		return;
 	}
-	if (!rd_kafka_message_headers(message, &list))
+	if (!intake->headers_skipped[slot->place.topic] &&
+	    !rd_kafka_message_headers(message, &list))
 		while (n < MESSAGE_HEADERS_MAX &&
 		       !rd_kafka_header_get_all(list, n, &headers[n].name, &headers[n].value,
 						&headers[n].len))

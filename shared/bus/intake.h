@@ -57,6 +57,8 @@ struct intake *intake_new(struct loop *loop, struct kafka_client *client,
 void intake_free(struct intake *intake);
 
 rd_kafka_t *intake_client(struct intake *intake);
+/* Messages of this topic are delivered without their headers. */
+void intake_skip_headers(struct intake *intake, enum topic topic);
 /* Makes the client ask for all topics with its next metadata request. */
 void intake_know_topics(struct intake *intake);
 rd_kafka_queue_t *intake_queue(struct intake *intake);

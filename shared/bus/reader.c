@@ -237,6 +237,11 @@ int bus_reader_new(struct loop *loop, const struct bus_config *config,
 	return 0;
 }
 
+void bus_reader_skip_headers(struct bus_reader *reader, enum topic topic)
+{
+	intake_skip_headers(reader->intake, topic);
+}
+
 void bus_reader_start(struct bus_reader *reader, enum topic topic, int32_t partition,
 		      int64_t offset)
 {

@@ -45,6 +45,9 @@ int bus_reader_new(struct loop *loop, const struct bus_config *config,
 		   const struct bus_reader_callbacks *callbacks, void *context,
 		   struct bus_reader **ret_reader) MUST_CHECK;
 
+/* Messages of this topic come without their headers from now on. Unpacking them costs as much as
+ * decoding a record: for long topics whose headers nobody looks at. */
+void bus_reader_skip_headers(struct bus_reader *reader, enum topic topic);
 /* `offset`: of the first message wanted, or BUS_BEGINNING or BUS_END. A partition that is already
  * started is stopped first. */
 void bus_reader_start(struct bus_reader *reader, enum topic topic, int32_t partition,
