@@ -433,5 +433,10 @@ const char *check_partition(struct world *world, int32_t partition, bool forgetf
 		problem = WRONG("requests end at %lld and are committed up to %lld",
 				(long long)broker_end(&world->broker, TOPIC_REQUESTS, partition),
 				(long long)committed(world, partition));
+	int64_t reports = broker_end(&world->broker, TOPIC_ATTACHMENTS, partition);
+	if (!problem && world->broker.committed[1][partition] != reports)
+		problem =
+			WRONG("attachments end at %lld and are committed up to %lld",
+			      (long long)reports, (long long)world->broker.committed[1][partition]);
 	return problem;
 }
