@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -166,10 +167,18 @@ class Cluster:
         return result.stdout.strip()
 
     def kafka_kill(self):
-        pid = int((DIR / "kafka.pid").read_text())
+        pid, (host, port) = int((DIR / "kafka.pid").read_text()), self.bootstrap.split(":")
         os.kill(pid, signal.SIGKILL)
-        state = Path(f"/proc/{pid}/stat")
-        wait_for(lambda: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z", "Kafka's end")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+            def is_free():
+                try:
+                    return probe.bind((host, int(port))) is None
+                except OSError:
+                    return False
+
+            wait_for(is_free, "the killed Kafka's port free")
 
     def kafka_start(self):
         self._start_server("kafka", "kafka.bootstrap")
