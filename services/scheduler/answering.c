@@ -2,6 +2,9 @@
  * What leaves a shard besides its decisions: answers, answers told again, dead letters, forwarded
  * inputs. Each is a parcel of its in-flight entry, sent as soon as there is room.
  */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -33,31 +36,40 @@ void shard_send(struct shard *shard, uint64_t number)
 	entry->stage = send_parcel(shard, entry->parcel, number) == 0 ? STAGE_SENT : STAGE_ANSWER;
 }
 
-static void replace_parcel(struct in_flight *entry, struct parcel *parcel)
+/* The decision as it was read back, without the headers that only the log needs, and its revision. */
+void shard_answer(struct shard *shard, uint64_t number, const struct message *decision)
 {
-	free(entry->parcel);
-	entry->parcel = parcel;
-}
-
-/* The decision's own headers without those that only the log needs, and the revision. */
-void shard_prepare_answer(struct shard *shard, struct in_flight *entry, int64_t revision)
-{
-	const struct parcel *logged = entry->parcel;
-	struct header headers[MESSAGE_HEADERS_MAX];
+	struct in_flight *entry = in_flight_at(&shard->flight, number);
+	struct header headers[MESSAGE_HEADERS_MAX + 1];
 	size_t n_headers = 0;
+	char revision[24];
 
-	for (size_t i = 0; i < logged->n_headers; i++) {
-		const char *name = logged->headers[i].name;
+	for (size_t i = 0; i < decision->n_headers; i++) {
+		const char *name = decision->headers[i].name;
 		if (strcmp(name, "ce_epoch") != 0 && strcmp(name, "ce_applied") != 0)
-			headers[n_headers++] = logged->headers[i];
+			headers[n_headers++] = decision->headers[i];
 	}
-	char *text = arena_printf(&shard->arena, "%lld", (long long)revision);
+	int len = snprintf(revision, sizeof(revision), "%" PRId64, decision->offset);
 	headers[n_headers++] =
-		(struct header){ .name = "ce_revision", .value = text, .len = strlen(text) };
+		(struct header){ .name = "ce_revision", .value = revision, .len = (size_t)len };
 
-	replace_parcel(entry, parcel_new(TOPIC_ANSWERS, shard->config.partition, logged->key,
-					 logged->key_len, logged->value, logged->value_len, headers,
-					 n_headers));
+	struct parcel answer = {
+		.topic = TOPIC_ANSWERS,
+		.partition = shard->config.partition,
+		.key = decision->key,
+		.key_len = decision->key_len,
+		.value = decision->value,
+		.value_len = decision->value_len,
+		.headers = headers,
+		.n_headers = n_headers,
+	};
+	if (send_parcel(shard, &answer, number) == 0) {
+		entry->stage = STAGE_SENT;
+		return;
+	}
+	entry->stage = STAGE_ANSWER;
+	entry->parcel = parcel_new(answer.topic, answer.partition, answer.key, answer.key_len,
+				   answer.value, answer.value_len, headers, n_headers);
 }
 
 /* What the answer said when it was first told, under the same id; only the trace is the new asker's. */
@@ -87,9 +99,8 @@ void shard_prepare_telling(struct shard *shard, struct in_flight *entry)
 	size_t n_headers = envelope_to_headers(&envelope, &shard->arena, headers);
 	const char *pool_id = record_pool_id(&record);
 
-	replace_parcel(entry,
-		       parcel_new(TOPIC_ANSWERS, shard->config.partition, pool_id, strlen(pool_id),
-				  answer->value, answer->len, headers, n_headers));
+	entry->parcel = parcel_new(TOPIC_ANSWERS, shard->config.partition, pool_id, strlen(pool_id),
+				   answer->value, answer->len, headers, n_headers);
 }
 
 static struct parcel *dead_letter_parcel(struct shard *shard, const struct message *message,
@@ -110,16 +121,16 @@ void shard_prepare_dead_letter(struct shard *shard, struct in_flight *entry,
 			       const struct message *message, const char *code, const char *error,
 			       int64_t now_us)
 {
-	replace_parcel(entry, dead_letter_parcel(shard, message, code, error, now_us));
+	entry->parcel = dead_letter_parcel(shard, message, code, error, now_us);
 }
 
 void shard_prepare_forward(struct shard *shard, struct in_flight *entry,
 			   const struct message *message, int32_t partition)
 {
 	(void)shard;
-	replace_parcel(entry, parcel_new(message->topic, partition, message->key, message->key_len,
-					 message->value, message->value_len, message->headers,
-					 message->n_headers));
+	entry->parcel = parcel_new(message->topic, partition, message->key, message->key_len,
+				   message->value, message->value_len, message->headers,
+				   message->n_headers);
 }
 
 /* Followed topics have no offset to commit: whatever room there is not now is met again at the next

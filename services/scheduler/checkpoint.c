@@ -243,8 +243,8 @@ static bool begin_rewrite(struct shard *shard)
 }
 
 /*
- * One chunk a turn. A row whose change is in flight is skipped (only settled rows are true); so the
- * rewrite ends when everything that was in flight at the end of the walk has been settled and submitted.
+ * One chunk a turn. A row whose change is in flight is written as it was settled last; its own settling
+ * submits what it becomes.
  */
 void shard_rewrite_step(struct shard *shard)
 {
@@ -265,13 +265,11 @@ void shard_rewrite_step(struct shard *shard)
 			shard->rewriting = false;
 		else if (r == STORE_FULL)
 			shard->rewrite_paused = true;
-		if (!more) {
+		if (!more)
 			shard->rewrite_rows_done = true;
-			shard->rewrite_barrier = shard->flight.tail;
-		}
 		return;
 	}
-	if (shard->flight.logged < shard->rewrite_barrier || shard_fleet_is_dirty(shard->state))
+	if (shard_fleet_is_dirty(shard->state))
 		return;
 	shard->rewriting = false;
 	/* STORE_OVER: the store will ask again. */

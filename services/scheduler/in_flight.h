@@ -46,7 +46,8 @@ struct in_flight {
 	struct change *change;		/* RECORD: until settled; owned */
 	struct answer *answer;		/* TELL: held by one reference */
 	char traceparent[56];		/* TELL: of who asks again; "" if it has none */
-	/* STAGE_LOGGED: what was logged, as it must be read back. Later: the message to send. Owned. */
+	uint64_t logged_hash;		/* RECORD: of the bytes that must be read back */
+	/* The message for the outside while there is no room for it. Owned. */
 	struct parcel *parcel;
 };
 

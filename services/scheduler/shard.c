@@ -7,13 +7,14 @@
  *   log         log_record         sent to decisions, folded; nobody is told yet
  *   read back   on_own_record      it stands in the log, no newer marker before it: now it is true
  *   store       shard_settle       its rows go to the checkpoint, which nothing waits for
- *   answer      shard_send         published on answers
+ *   answer      shard_answer       published on answers
  *   acknowledge complete           delivered: the input's offset is committed, in order
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/index.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "codec/envelope_headers.h"
@@ -82,8 +83,7 @@ static void on_own_record(struct shard *shard, const struct message *message, in
 	uint64_t number = shard->flight.logged;
 	struct in_flight *entry = in_flight_at(&shard->flight, number);
 
-	if (!entry || entry->parcel->value_len != message->value_len ||
-	    memcmp(entry->parcel->value, message->value, message->value_len) != 0) {
+	if (!entry || entry->logged_hash != index_hash(message->value, message->value_len, 0)) {
 		shard_stop(shard, now_us,
 			   "offset %" PRId64 " of decisions says our epoch %" PRId64
 			   " but is not what we sent next",
@@ -97,10 +97,8 @@ static void on_own_record(struct shard *shard, const struct message *message, in
 	shard->rows.records++;
 	shard->figures.decided++;
 
-	shard_prepare_answer(shard, entry, message->offset);
-	entry->stage = STAGE_ANSWER;
 	shard->flight.logged++;
-	shard_send(shard, number);
+	shard_answer(shard, number, message);
 	tell_what_may_be_told(shard);
 }
 
@@ -170,9 +168,7 @@ static int log_record(struct shard *shard, const struct message *input, const st
 		.input_offset = input->offset,
 		.applied = applied,
 		.change = change,
-		.parcel = parcel_new(TOPIC_DECISIONS, shard->config.partition, pool_id,
-				     outgoing.key_len, outgoing.value, outgoing.value_len, headers,
-				     n_headers),
+		.logged_hash = index_hash(outgoing.value, outgoing.value_len, 0),
 	};
 	return 0;
 }
@@ -404,9 +400,8 @@ static void fold_foreign(struct shard *shard, const struct message *message, int
 			   message->offset, error);
 		return;
 	}
-	struct envelope envelope;
-	envelope_from_headers(message->headers, message->n_headers, &shard->arena, &envelope);
-	if (shard_fold(shard->state, &record, message->value, message->value_len, envelope.applied,
+	struct input_positions applied = headers_applied(message->headers, message->n_headers);
+	if (shard_fold(shard->state, &record, message->value, message->value_len, applied,
 		       &change) != 0) {
 		shard_stop(shard, now_us,
 			   "offset %" PRId64

@@ -94,7 +94,6 @@ struct shard {
 	bool from_scratch; /* built without a checkpoint: Redis gets it all at once, by a rewrite */
 	bool rewrite_needed, rewriting, rewrite_paused, rewrite_rows_done;
 	uint64_t rewrite_cursor;
-	uint64_t rewrite_barrier; /* in-flight number: all before it must be settled to end */
 	int64_t submitted_offset;
 	uint64_t catalog_written; /* version of the catalog that the rows show */
 	/* Ids of definitions that Redis may show, each with its NUL behind it. */
@@ -141,8 +140,8 @@ void shard_forget(struct shard *shard);
 /* ---- answering.c: what leaves the shard, besides decisions ---- */
 /* Sends what entry `number` has for the outside, if there is room. */
 void shard_send(struct shard *shard, uint64_t number);
-/* The entry's parcel becomes the answer that says the record just read back. */
-void shard_prepare_answer(struct shard *shard, struct in_flight *entry, int64_t revision);
+/* Publishes the decision of entry `number`, just read back, as its answer. */
+void shard_answer(struct shard *shard, uint64_t number, const struct message *decision);
 /* The parcel that tells the entry's answer again. */
 void shard_prepare_telling(struct shard *shard, struct in_flight *entry);
 void shard_prepare_dead_letter(struct shard *shard, struct in_flight *entry,

@@ -113,7 +113,7 @@ uint64_t shard_digest(const struct shard_state *state);
 
 /*
  * The rows, for writing a checkpoint while decisions go on: from *cursor (0 at the start) about
- * `max_rows` rows, settled ones only; 0 when there are no more, else 1. Rows that change meanwhile may
+ * `max_rows` rows, as they were settled last; 0 when there are no more, else 1. Rows that change meanwhile may
  * or may not be among them; their settling reports them.
  */
 int shard_each_ledger_row(const struct shard_state *state, uint64_t *cursor, size_t max_rows,
