@@ -27,6 +27,8 @@ kafka_fetch() {
 	(
 		flock 9
 		[ ! -f "$jars/complete" ] || exit 0
+		# Whoever has no home of their own has no repository there either.
+		[ -w "${HOME:-/nonexistent}" ] || export MAVEN_OPTS="-Dmaven.repo.local=$jars/m2 ${MAVEN_OPTS:-}"
 		mvn --batch-mode -f "$kafka_home/kafka/pom.xml" \
 			org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
 			-DoutputDirectory="$jars/lib" </dev/null >"$jars/maven.log" 2>&1 ||
