@@ -348,7 +348,6 @@ void audit_decision(struct audit_log *log, const struct message *message)
 		break;
 	case FOLLOW_MARKER:
 		shard->epochs++;
-		shard_set_epoch(shard->state, message->offset);
 		break;
 	case FOLLOW_VOID:
 		count_void(shard, headers_epoch(message->headers, message->n_headers));

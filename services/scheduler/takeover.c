@@ -203,7 +203,6 @@ void shard_on_checkpoint_loaded(struct shard *shard, const struct store_meta *me
 	}
 	if (meta) {
 		follow_init(&shard->log, meta->offset, meta->epoch);
-		shard_set_epoch(shard->state, meta->epoch);
 		shard->settled = meta->applied;
 		shard->sequence = meta->sequence;
 		shard->submitted_offset = meta->offset;
@@ -243,7 +242,6 @@ void shard_on_marker(struct shard *shard, const struct message *message, int64_t
 {
 	struct record marker;
 
-	shard_set_epoch(shard->state, message->offset);
 	if (codec_decode(shard->world.codec, message->value, message->value_len, &shard->arena,
 			 &marker) != 0) {
 		shard_stop(shard, now_us, "the marker at offset %" PRId64 " cannot be read: %s",

@@ -141,7 +141,6 @@ struct fleet_pool *fleet_find_pool(const struct fleet *fleet, const char *pool_i
 /* NULL: not known. `pool` may be NULL. */
 struct fleet_host *fleet_find_host(const struct fleet *fleet, const struct fleet_pool *pool,
 				   const char *name);
-struct gpu *fleet_find_gpu(const struct fleet_host *host, uint64_t address);
 struct fleet_pool *fleet_pool_of(const struct fleet *fleet, const struct fleet_host *host);
 uint32_t fleet_host_slot(const struct fleet *fleet, const struct fleet_host *host);
 const char *fleet_host_boot_id(const struct fleet_host *host);
@@ -168,7 +167,6 @@ void fleet_set_names(struct fleet_host *host, const char *name, const char *boot
 void fleet_mark_dirty(struct fleet *fleet, struct fleet_host *host, bool gpus);
 /* The host's condition may have changed: derives it, and with it the conditions of its GPUs. */
 void fleet_reclassify_host(struct fleet *fleet, struct fleet_host *host);
-void fleet_reclassify_gpu(struct fleet *fleet, struct fleet_host *host, struct gpu *gpu);
 /* Siblings: the next host of the same name, whatever its pool; start with the name's first. */
 struct fleet_host *fleet_first_of_name(const struct fleet *fleet, const char *name);
 struct fleet_host *fleet_next_of_name(const struct fleet *fleet, const struct fleet_host *host);

@@ -23,7 +23,7 @@ static enum gpu_condition derive_condition(const struct fleet_host *host, const 
 	return host->condition != GPU_FREE ? host->condition : gpu->state;
 }
 
-void fleet_reclassify_gpu(struct fleet *fleet, struct fleet_host *host, struct gpu *gpu)
+static void reclassify_gpu(struct fleet *fleet, struct fleet_host *host, struct gpu *gpu)
 {
 	enum gpu_condition before = gpu->condition, after = derive_condition(host, gpu);
 	if (before == after)
@@ -53,7 +53,7 @@ void fleet_reclassify_host(struct fleet *fleet, struct fleet_host *host)
 		return;
 	host->condition = (uint8_t)condition;
 	for (uint16_t i = 0; i < host->n_gpus; i++)
-		fleet_reclassify_gpu(fleet, host, &host->gpus[i]);
+		reclassify_gpu(fleet, host, &host->gpus[i]);
 }
 
 static void count_in(struct fleet *fleet, struct fleet_host *host, struct gpu *gpu)
@@ -108,7 +108,7 @@ static uint16_t position(const struct fleet_host *host, uint64_t address)
 	return low;
 }
 
-struct gpu *fleet_find_gpu(const struct fleet_host *host, uint64_t address)
+static struct gpu *find_gpu(const struct fleet_host *host, uint64_t address)
 {
 	uint16_t i = position(host, address);
 	return i < host->n_gpus && host->gpus[i].address == address ? &host->gpus[i] : NULL;
@@ -156,7 +156,7 @@ static bool held_under_sibling(const struct fleet *fleet, const struct fleet_hos
 {
 	for (const struct fleet_host *other = fleet_first_of_name(fleet, host->name); other;
 	     other = fleet_next_of_name(fleet, other)) {
-		const struct gpu *gpu = other == host ? NULL : fleet_find_gpu(other, address);
+		const struct gpu *gpu = other == host ? NULL : find_gpu(other, address);
 		if (gpu && gpu->owner != FLEET_NONE)
 			return true;
 	}
@@ -189,9 +189,8 @@ static void take_from_siblings(struct fleet *fleet, const char *name, uint32_t e
 {
 	for (struct fleet_host *host = fleet_first_of_name(fleet, name), *next; host; host = next) {
 		next = fleet_next_of_name(fleet, host);
-		struct gpu *gpu = fleet_host_slot(fleet, host) == except
-					  ? NULL
-					  : fleet_find_gpu(host, address);
+		struct gpu *gpu =
+			fleet_host_slot(fleet, host) == except ? NULL : find_gpu(host, address);
 		if (gpu)
 			uninventory(fleet, host, gpu);
 	}
@@ -210,7 +209,7 @@ static struct fleet_host *make_room(struct fleet *fleet, const struct gpu_discov
 	*ret_model = need_model(fleet_pool_of(fleet, host), &parsed->model, LIMIT_MODELS_PER_POOL);
 	if (*ret_model == MODEL_NONE)
 		*ret_error = "the pool has too many GPU models";
-	else if (host->n_gpus >= LIMIT_GPUS_PER_HOST && !fleet_find_gpu(host, parsed->address))
+	else if (host->n_gpus >= LIMIT_GPUS_PER_HOST && !find_gpu(host, parsed->address))
 		*ret_error = "the host has too many GPUs";
 	else
 		return host;
@@ -243,7 +242,7 @@ int fleet_fold_gpu(struct fleet *fleet, const struct gpu_discovered *said, const
 		return 1;
 	}
 
-	struct gpu *gpu = fleet_find_gpu(host, parsed.address);
+	struct gpu *gpu = find_gpu(host, parsed.address);
 	bool recount = !gpu || gpu->model != model;
 	if (gpu && recount) {
 		count_out(fleet, host, gpu);
@@ -268,7 +267,7 @@ int fleet_fold_gpu(struct fleet *fleet, const struct gpu_discovered *said, const
 	if (recount)
 		count_in(fleet, host, gpu);
 	else
-		fleet_reclassify_gpu(fleet, host, gpu);
+		reclassify_gpu(fleet, host, gpu);
 	if (!(gpu->flags & GPU_INVENTORIED))
 		fleet->n_gpus++;
 	gpu->flags |= GPU_INVENTORIED;
@@ -297,7 +296,7 @@ uint32_t fleet_owner(const struct fleet *fleet, const char *name, uint64_t addre
 {
 	for (const struct fleet_host *host = fleet_first_of_name(fleet, name); host;
 	     host = fleet_next_of_name(fleet, host)) {
-		const struct gpu *gpu = fleet_find_gpu(host, address);
+		const struct gpu *gpu = find_gpu(host, address);
 		if (gpu && gpu->owner != FLEET_NONE)
 			return gpu->owner;
 	}
@@ -311,12 +310,12 @@ static void tell_siblings(struct fleet *fleet, const struct fleet_host *host, ui
 		return;
 	for (struct fleet_host *other = fleet_first_of_name(fleet, host->name); other;
 	     other = fleet_next_of_name(fleet, other)) {
-		struct gpu *gpu = other == host ? NULL : fleet_find_gpu(other, address);
+		struct gpu *gpu = other == host ? NULL : find_gpu(other, address);
 		if (!gpu)
 			continue;
 		gpu->flags = (uint8_t)(held ? gpu->flags | GPU_HELD_ELSEWHERE
 					    : gpu->flags & ~GPU_HELD_ELSEWHERE);
-		fleet_reclassify_gpu(fleet, other, gpu);
+		reclassify_gpu(fleet, other, gpu);
 	}
 }
 
@@ -346,7 +345,7 @@ uint16_t fleet_hold_gpu(struct fleet *fleet, uint32_t host_slot, uint64_t addres
 {
 	struct fleet_host *host = &fleet->hosts[host_slot];
 	struct fleet_pool *pool = fleet_pool_of(fleet, host);
-	struct gpu *gpu = fleet_find_gpu(host, address);
+	struct gpu *gpu = find_gpu(host, address);
 	uint16_t model = assigned_model(pool, gpu, said);
 	if (model == MODEL_NONE)
 		memory_exhausted();
@@ -354,7 +353,7 @@ uint16_t fleet_hold_gpu(struct fleet *fleet, uint32_t host_slot, uint64_t addres
 
 	if (gpu) {
 		gpu->owner = vm;
-		fleet_reclassify_gpu(fleet, host, gpu);
+		reclassify_gpu(fleet, host, gpu);
 	} else {
 		gpu = insert(host, address);
 		gpu->owner = vm;
@@ -375,10 +374,10 @@ uint16_t fleet_hold_gpu(struct fleet *fleet, uint32_t host_slot, uint64_t addres
 void fleet_release_gpu(struct fleet *fleet, uint32_t host_slot, uint64_t address, uint16_t model)
 {
 	struct fleet_host *host = &fleet->hosts[host_slot];
-	struct gpu *gpu = fleet_find_gpu(host, address);
+	struct gpu *gpu = find_gpu(host, address);
 	gpu->owner = FLEET_NONE;
 	if (gpu->flags & GPU_INVENTORIED) {
-		fleet_reclassify_gpu(fleet, host, gpu);
+		reclassify_gpu(fleet, host, gpu);
 	} else {
 		erase(fleet, host, gpu);
 		fleet_mark_dirty(fleet, host, true);

@@ -29,14 +29,6 @@ static enum gpu_condition parse_state(const char *name)
 	return GPU_OTHER_STATE;
 }
 
-const char *gpu_state_name(enum gpu_condition state)
-{
-	for (size_t i = 0; i < sizeof(state_names) / sizeof(*state_names); i++)
-		if (state_names[i].state == state)
-			return state_names[i].name;
-	return NULL;
-}
-
 static bool parse_hex(const char *text, size_t digits, uint32_t *ret_value)
 {
 	if (!text || strlen(text) != digits || strspn(text, "0123456789abcdefABCDEF") != digits)

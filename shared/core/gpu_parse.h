@@ -19,5 +19,3 @@ struct parsed_gpu {
  * fleet_parse_functions(). */
 int gpu_parse(const struct gpu_discovered *gpu, struct parsed_gpu *ret_parsed,
 	      const char **ret_error) MUST_CHECK;
-/* The name of a state in records; NULL for conditions that are none. */
-const char *gpu_state_name(enum gpu_condition state);

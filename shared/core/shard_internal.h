@@ -9,6 +9,5 @@ struct shard_state {
 	const struct catalog *catalog; /* borrowed */
 	struct fleet fleet;
 	struct ledger ledger;
-	int64_t epoch;
 	struct input_positions applied;
 };

@@ -10,7 +10,6 @@ struct shard_state *shard_state_new(const struct shard_options *options,
 {
 	struct shard_state *state = memory_zeroed(1, sizeof(*state));
 	state->catalog = catalog;
-	state->epoch = -1;
 	state->applied = (struct input_positions){ -1, -1 };
 	fleet_init(&state->fleet, options->host_timeout_us);
 	ledger_init(&state->ledger, &state->fleet, options->remember_us);
@@ -73,16 +72,6 @@ void shard_settle(struct shard_state *state, struct change *change, int64_t revi
 		  ledger_row_fn on_row, void *context)
 {
 	ledger_settle(&state->ledger, change, revision, on_row, context);
-}
-
-void shard_set_epoch(struct shard_state *state, int64_t epoch)
-{
-	state->epoch = epoch;
-}
-
-int64_t shard_epoch(const struct shard_state *state)
-{
-	return state->epoch;
 }
 
 struct input_positions shard_applied(const struct shard_state *state)

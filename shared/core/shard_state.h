@@ -83,8 +83,8 @@ enum fold_outcome {
 
 /*
  * `value` is the framed record as it is (or will be) in the log; it is copied. `applied` is the
- * record's ce_applied; positions never move backwards. EpochStarted is not folded here: see
- * shard_set_epoch().
+ * record's ce_applied; positions never move backwards. EpochStarted changes nothing of this state:
+ * which records count is known to whoever reads the log (follow/follow.h).
  */
 int shard_fold(struct shard_state *state, const struct record *record, const void *value,
 	       size_t len, struct input_positions applied, struct change **ret_change) MUST_CHECK;
@@ -103,9 +103,6 @@ typedef void (*ledger_row_fn)(void *context, enum ledger_table table, const void
 void shard_settle(struct shard_state *state, struct change *change, int64_t revision,
 		  ledger_row_fn on_row, void *context);
 
-/* The epoch: the offset of the latest EpochStarted; -1 before the first. */
-void shard_set_epoch(struct shard_state *state, int64_t epoch);
-int64_t shard_epoch(const struct shard_state *state);
 struct input_positions shard_applied(const struct shard_state *state);
 /* Sum (mod 2^64) of the hashes of all settled rows: equal states have equal digests, whatever the
  * history. */

@@ -59,12 +59,6 @@ uint32_t text_pool_take(struct text_pool *pool, const char *text)
 	return id;
 }
 
-void text_pool_hold(struct text_pool *pool, uint32_t id)
-{
-	if (id != TEXT_NONE)
-		pool->items[id].refs++;
-}
-
 void text_pool_release(struct text_pool *pool, uint32_t id)
 {
 	if (id == TEXT_NONE || --pool->items[id].refs > 0)

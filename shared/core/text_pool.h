@@ -24,7 +24,6 @@ void text_pool_init(struct text_pool *pool);
 void text_pool_deinit(struct text_pool *pool);
 /* Holds `text` (copied when new); every take needs a release. NULL gives TEXT_NONE. */
 uint32_t text_pool_take(struct text_pool *pool, const char *text);
-void text_pool_hold(struct text_pool *pool, uint32_t id); /* once more */
 void text_pool_release(struct text_pool *pool, uint32_t id);
 /* NULL for TEXT_NONE. */
 const char *text_pool_get(const struct text_pool *pool, uint32_t id);

@@ -82,9 +82,6 @@ static void a_clock_that_is_behind_does_not_age_answers(void **state)
 static void positions_never_move_back(void **state)
 {
 	struct world *w = *state;
-	assert_int_equal(shard_epoch(w->state), -1);
-	shard_set_epoch(w->state, 12);
-	assert_int_equal(shard_epoch(w->state), 12);
 	struct record record = { .type = RECORD_REQUEST_COMPLETED };
 	record.request_completed = (struct request_completed){
 		.request_id = "x", .request_type = "VmReleased", .pool_id = "1", .code = "C"
