@@ -52,7 +52,7 @@ static const char *bytes_problem(const char *text)
 const char *id_problem(const char *id)
 {
 	if (!id || !*id)
-		return "is missing";
+		return "is empty";
 	if (strnlen(id, LIMIT_ID_BYTES + 1) > LIMIT_ID_BYTES)
 		return "is longer than 255 bytes";
 	return bytes_problem(id);
@@ -77,7 +77,7 @@ const char *asks_problem(const struct gpu_ask *asks, size_t n_asks)
 		return "gpus lists more than 16 models";
 	for (size_t i = 0; i < n_asks; i++) {
 		if (!asks[i].name || !*asks[i].name)
-			return "gpus: a name is missing";
+			return "gpus: a name is empty";
 		if (text_problem(asks[i].name))
 			return "gpus: a name is too long, has control characters or is not UTF-8";
 		if (asks[i].count <= 0)

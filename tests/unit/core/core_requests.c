@@ -41,12 +41,12 @@ static void what_is_no_request_is_refused_by_field(void **state)
 		{ "a5 vm1 P4*65", "a count is above 64" },
 		{ "a6 vm1 P4*9223372036854775807", "a count is above 64" },
 		{ "a7 vm1 P4*40 T4*40", "add up to more than 64" },
-		{ "a8 vm1 *1", "a name is missing" },
+		{ "a8 vm1 *1", "a name is empty" },
 		{ "a9 vm1 P4*1 policy=best", "policy is neither" },
 		{ "b1 vm\x01 P4*1", "vm_id has control characters" },
 		{ "b2 vm\xff P4*1", "vm_id is not valid UTF-8" },
-		{ "b3 vm1 P4*1 host=", "host is missing" },
-		{ "b4 vm1 type=", "vm_type_id is missing" },
+		{ "b3 vm1 P4*1 host=", "host is empty" },
+		{ "b4 vm1 type=", "vm_type_id is empty" },
 		{ "b5 vm1 P4*1 instance=\x02", "vm_instance_id has control" },
 		{ "b6 vm1 a*1 b*1 c*1 d*1 e*1 f*1 g*1 h*1 i*1 j*1 k*1 l*1 m*1 n*1 o*1 p*1 q*1",
 		  "more than 16 models" },
@@ -72,7 +72,7 @@ static void what_cannot_be_answered_is_unusable(void **state)
 	event.vm_requested = (struct vm_requested){
 		.request_id = "", .vm_id = "v", .pool_id = "1", .gpus = &ask, .n_gpus = 1
 	};
-	assert_string_equal(world_decide(w, &event), "unusable: request_id is missing");
+	assert_string_equal(world_decide(w, &event), "unusable: request_id is empty");
 	event.vm_requested.request_id = longest;
 	assert_string_equal(world_decide(w, &event),
 			    "unusable: request_id is longer than 255 bytes");
@@ -80,7 +80,7 @@ static void what_cannot_be_answered_is_unusable(void **state)
 	assert_string_equal(world_decide(w, &event), "unusable: request_id has control characters");
 	event.vm_requested.request_id = "r1";
 	event.vm_requested.pool_id = "";
-	assert_string_equal(world_decide(w, &event), "unusable: pool_id is missing");
+	assert_string_equal(world_decide(w, &event), "unusable: pool_id is empty");
 	event.type = RECORD_GPU_DISCOVERED;
 	assert_int_equal(strncmp(world_decide(w, &event), "unusable", 8), 0);
 	assert_int_equal(w->n_log, 0);
