@@ -14,9 +14,10 @@ struct bus_reader {
 	struct loop *loop;
 	struct intake *intake; /* owned */
 	struct bus_reader_callbacks callbacks;
-	void *context;		   /* the owner's */
-	struct noted_error *noted; /* owned, a list: to be reported at the end of this turn */
-	bool *freed;		   /* not owned: set when the reader goes away during a report */
+	void *context;		    /* the owner's */
+	struct noted_error *noted;  /* owned, a list: to be reported at the end of this turn */
+	bool *freed;		    /* not owned: set when the reader goes away during a report */
+	int32_t partitions[TOPICS]; /* of each topic at the reader's start; 0: not known */
 };
 
 struct noted_error {
@@ -201,14 +202,23 @@ static const struct intake_handlers handlers = {
  * librdkafka looks for topics that it does not know once a second: the first partition of each would
  * start that much later, and so would every takeover after a start. No answer in time is no error: then
  * it is as slow as without.
+ *
+ * On the other hand it says only when it looks that a partition of a known topic does not exist: the
+ * counts are kept for bus_reader_start(). They are fixed for life.
  */
 static void learn_topics(struct bus_reader *reader)
 {
 	const struct rd_kafka_metadata *metadata;
 
 	intake_know_topics(reader->intake);
-	if (!rd_kafka_metadata(intake_client(reader->intake), 0, NULL, &metadata, LEARN_TOPICS_MS))
-		rd_kafka_metadata_destroy(metadata);
+	if (rd_kafka_metadata(intake_client(reader->intake), 0, NULL, &metadata, LEARN_TOPICS_MS))
+		return;
+	for (int i = 0; i < metadata->topic_cnt; i++) {
+		enum topic topic;
+		if (!topic_by_name(metadata->topics[i].topic, &topic) && !metadata->topics[i].err)
+			reader->partitions[topic] = metadata->topics[i].partition_cnt;
+	}
+	rd_kafka_metadata_destroy(metadata);
 }
 
 int bus_reader_new(struct loop *loop, const struct bus_config *config,
@@ -259,6 +269,9 @@ void bus_reader_start(struct bus_reader *reader, enum topic topic, int32_t parti
 		note_error(reader, (struct bus_partition){ topic, partition },
 			   rd_kafka_error_code(error), rd_kafka_error_string(error));
 		rd_kafka_error_destroy(error);
+	} else if (reader->partitions[topic] && partition >= reader->partitions[topic]) {
+		note_error(reader, (struct bus_partition){ topic, partition },
+			   RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, "there is no such partition");
 	}
 }
 
