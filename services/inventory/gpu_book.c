@@ -161,7 +161,7 @@ void gpu_book_remember(struct gpu_book *book, const struct gpu_discovered *gpu, 
 {
 	if (find(book, gpu->gpu_id))
 		return;
+	/* One that cannot be encoded has no value, and telling it would be a tombstone. */
 	struct gpu_entry *entry = add(book, gpu->gpu_id);
-	entry->gone = gone;
-	(void)!set_record(book, entry, gpu);
+	entry->gone = set_record(book, entry, gpu) == 0 && gone;
 }

@@ -211,6 +211,19 @@ static void gpus_of_another_pool_are_strays(void **state)
 	assert_string_equal(test->stray, "h1/0000:01:00.0");
 }
 
+/* Whatever the file says: an announcement without a value would remove the GPU. */
+static void what_cannot_be_encoded_is_not_told(void **state)
+{
+	struct test *test = *state;
+	char *reason = arena_alloc(&test->arena, 70001);
+	memset(reason, 'x', 70000);
+	struct gpu_discovered found = gpu(test, "0000:01:00.0", NULL, 10);
+	found.reason = reason;
+	gpu_book_remember(&test->book, &found, true);
+	scan(test, NULL, 0, true, true, 20);
+	assert_int_equal(test->n_told, 0);
+}
+
 static void malformed_file_is_an_empty_book(void **state)
 {
 	struct test *test = *state;
@@ -245,6 +258,7 @@ int main(void)
 		TEST(scan_that_is_not_whole_misses_nobody),
 		TEST(what_disappeared_meanwhile_is_missed),
 		TEST(gpus_of_another_pool_are_strays),
+		TEST(what_cannot_be_encoded_is_not_told),
 		TEST(malformed_file_is_an_empty_book),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
