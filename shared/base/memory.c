@@ -2,10 +2,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* abort() and not exit(): a core dump says who asked for the memory. */
 void memory_exhausted(void)
 {
+	static const char message[] = "gpubus: out of memory\n";
+	ssize_t written = write(STDERR_FILENO, message, sizeof(message) - 1);
+	(void)written; /* there is nobody else to tell */
 	abort();
 }
 
