@@ -3,7 +3,8 @@
  */
 #pragma once
 
-/* What each means is in STATUS_TEXT, which all --help pages show. */
+/* What each means is in STATUS_TEXT, which all --help pages show (that of scan, which asks nobody, has
+ * words of its own). */
 enum exit_status {
 	STATUS_OK = 0,
 	STATUS_ERROR = 1,

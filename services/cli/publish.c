@@ -145,6 +145,11 @@ static bool parse(struct publish *publish, int argc, char **argv, int *ret_statu
 		complain("--raw-hex needs --partition");
 		return false;
 	}
+	if (publish->delete_id && (topic == TOPIC_REQUESTS || topic == TOPIC_ATTACHMENTS)) {
+		complain("--delete is for pools, VM types, GPUs and hosts; a %s has happened",
+			 argv[first]);
+		return false;
+	}
 	bool pooled = publish->type == RECORD_GPU_DISCOVERED || publish->type == RECORD_HOST_SEEN;
 	if (publish->delete_id && pooled && !publish->pool_id) {
 		complain("--delete of a %s needs --pool: the pool says which partition it is in",

@@ -172,6 +172,8 @@ static int parse(int argc, char **argv, struct settings *settings)
 		.n_options = sizeof(options) / sizeof(*options),
 	};
 	int operands;
+	if (argc > 0)
+		argv[0] = (char *)(uintptr_t)program.name; /* getopt's complaints begin with it */
 	return options_parse(&program, argc, argv, &operands);
 }
 

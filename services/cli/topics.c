@@ -1,6 +1,7 @@
 /*
  * gpubus topics apply|verify: the topics with the settings that matter, see bus/topics.h.
  */
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,20 +10,38 @@
 #include "cli/commands.h"
 #include "cli/exit_status.h"
 #include "cli/settings.h"
+#include "model/record.h"
+
+/* `partitions` is ABSENT unless verify has counted them. */
+static void print_json(struct buf *report, bool good, int32_t partitions)
+{
+	json_t *lines = json_array();
+	for (char *rest = report->data, *line; (line = strsep(&rest, "\n"));)
+		if (*line)
+			json_array_append_new(lines, json_string(line));
+	json_t *json = json_pack("{s:b, s:o, s:o}", "ok", good, "partitions",
+				 partitions == ABSENT ? json_null() : json_integer(partitions),
+				 "report", lines);
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(json);
+}
 
 static int run(const struct settings *settings, const struct bus_topics_options *options,
 	       bool apply)
 {
 	cleanup(buf_deinit) struct buf report = { 0 };
-	int32_t partitions;
+	int32_t partitions = ABSENT;
 	int r = apply ? bus_topics_apply(settings->bus, options, &report)
 		      : bus_topics_verify(settings->bus, options, false, &report, &partitions);
 
-	if (report.len)
+	if (settings->json)
+		print_json(&report, r == 0, partitions);
+	else if (report.len)
 		fputs(report.data, r ? stderr : stdout);
 	if (r)
 		return STATUS_ERROR;
-	if (!apply)
+	if (!apply && !settings->json)
 		printf("all topics are as they should be: %d partitions\n", partitions);
 	return STATUS_OK;
 }
