@@ -40,11 +40,6 @@ void table_add(struct table *table, const char *const *cells)
 		table->cells[table->n_cells++] = shown(&table->texts, cells[i]);
 }
 
-size_t table_rows(const struct table *table)
-{
-	return table->n_cells / table->n_columns - 1;
-}
-
 static size_t width_of(const char *text)
 {
 	size_t width = 0;

@@ -23,5 +23,3 @@ void table_deinit(struct table *table);
 /* As many cells as there are columns; NULL and "" are shown as "-". */
 void table_add(struct table *table, const char *const *cells);
 void table_print(const struct table *table, struct buf *out);
-/* Rows besides the titles. */
-size_t table_rows(const struct table *table);
