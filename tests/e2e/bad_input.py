@@ -45,7 +45,9 @@ class BadInput(ClusterTest):
             self.assertIn(says, letter.headers["dl_error"])
             self.assertEqual(letter.headers["dl_topic"], topic_name(topic))
             self.assertTrue(letter.headers["dl_error"] and letter.headers["dl_time"].endswith("Z"))
-            self.assertEqual((letter.key, letter.value, letter.headers["mine"]), (key, value, "1"))
+            # Inventory and hosts are long topics: the scheduler does not unpack their headers.
+            mine = None if topic in ("inventory", "hosts") else "1"
+            self.assertEqual((letter.key, letter.value, letter.headers.get("mine")), (key, value, mine))
             self.table.append((f"{topic}: {what}", f"{DEAD} {code}", letter.headers["dl_error"]))
             self.still_served()
 
