@@ -3,9 +3,10 @@ Redis is wiped or away; the broker is killed. Each time: every request has one o
 told is what stands in the log, all inputs are committed, Redis is what the log says."""
 import signal
 import time
+import uuid
 
 import fleet
-from cluster import ClusterTest, main, wait_for
+from cluster import DIR, ClusterTest, main, wait_for
 from load import Load
 from replay import Log
 
@@ -113,10 +114,36 @@ class Faults(ClusterTest):
         self.assertEqual((after.problems, len(after.void)), ([], len(log.void) + 2))
         self.cluster.audit()
 
-    def test_3_redis_wiped(self):
+    def test_3_deposed_with_records_under_way(self):
+        """Markers of somebody else, between the records that the owners have under way: what stands behind them is
+        void, and the owners take over again and decide anew."""
+
+        def depose():
+            self.asking.burst(40)
+            for shard in range(self.partitions):
+                marker = {"shard": shard, "owner": "stranger", "nonce": str(uuid.uuid4()), "started_at": fleet.now_us()}
+                self.upstream.send("decisions", shard, b"", self.upstream.schemas.encode("EpochStarted", marker))
+
+        before = len(Log(self.cluster.decisions.read_to_end()).void)
+        self.load("deposed six times", *((0.1 * n, depose) for n in range(1, 7)))
+        self.assertGreater(len(Log(self.cluster.decisions.read_to_end()).void), before, "nothing was under way")
+
+    def test_4_redis_wiped(self):
         self.load("Redis wiped", (0.4, lambda: self.cluster.redis_command("FLUSHALL")))
 
-    def test_4_redis_away(self):
+    def test_5_redis_rolled_back(self):
+        """Redis comes back as it was a while ago, and right then a scheduler dies: the other one takes over from
+        an old checkpoint."""
+
+        def roll_back():
+            self.cluster.redis_stop()
+            self.first.kill()
+            self.cluster.redis_start()
+
+        self.load("Redis rolled back, SIGKILL", (0.2, lambda: self.cluster.redis_command("SAVE")), (0.5, roll_back))
+        (DIR / "redis/dump.rdb").unlink()
+
+    def test_6_redis_away(self):
         """Decisions never wait for Redis; when it is back it is written anew from the log."""
         self.cluster.redis_stop()
         try:
@@ -132,13 +159,13 @@ class Faults(ClusterTest):
         load.release_all()
         self.check(load, "Redis away all the time", figures)
 
-    def test_5_terminated(self):
+    def test_7_terminated(self):
         """SIGTERM hands over at once: nobody waits for the session to end."""
         figures = self.load("SIGTERM of one", (0.4, lambda: self.first.signal(signal.SIGTERM)))
         self.assertEqual(self.first.process.wait(20), 0)
         self.assertLess(figures["longest wait s"], 3.5, "as if the session had been waited for")
 
-    def test_6_broker_killed(self):
+    def test_8_broker_killed(self):
         """The broker dies and comes back with its data."""
 
         def restart():
