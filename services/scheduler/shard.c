@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/index.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "codec/envelope_headers.h"
@@ -298,6 +299,12 @@ static enum taken take_input(struct shard *shard, const struct message *message,
 	const char *code, *error;
 
 	arena_reset(&shard->arena);
+	/* It could not be forwarded either: the producer takes less than brokers do. */
+	if (message_meta_bytes(message) > LIMIT_META_BYTES) {
+		add_dead_letter(shard, message, "TOO_LARGE", "key and headers are over 64 KiB",
+				now_us);
+		return TAKEN;
+	}
 	if (shard_read_record(shard, message, &event, &code, &error) != 0) {
 		add_dead_letter(shard, message, code, error, now_us);
 		return TAKEN;

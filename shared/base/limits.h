@@ -22,4 +22,7 @@ enum {
 	LIMIT_RAM_GB = 100000000,      /* of a VM type or a host */
 	LIMIT_MODELS_PER_POOL = 4096,  /* GPU models registered in one pool */
 	LIMIT_HOSTS_PER_POOL = 262144, /* hosts of one pool */
+	LIMIT_META_BYTES = 64 * 1024,  /* key and headers of a message on the bus, together */
+	LIMIT_DEAD_VALUE_BYTES =
+		512 * 1024, /* value of a dead letter: fits into message.max.bytes */
 };

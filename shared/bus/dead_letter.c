@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/limits.h"
+
 static void format_time(int64_t us, char *text, size_t size)
 {
 	time_t seconds = (time_t)(us / 1000000);
@@ -35,19 +37,35 @@ static void add_header(struct dead_letter *letter, const char *name, const char 
 		(struct header){ .name = name, .value = value, .len = strlen(value) };
 }
 
+/* Returns what had to be left out, for dl_cut; NULL: nothing. */
+static const char *take_original(struct dead_letter *letter, const struct message *original)
+{
+	bool value = original->value_len > LIMIT_DEAD_VALUE_BYTES;
+	bool meta = message_meta_bytes(original) > LIMIT_META_BYTES;
+
+	letter->message = *original;
+	letter->message.headers = letter->headers;
+	letter->message.n_headers = original->n_headers < MESSAGE_HEADERS_MAX ? original->n_headers
+									      : MESSAGE_HEADERS_MAX;
+	if (value)
+		letter->message.value_len = LIMIT_DEAD_VALUE_BYTES;
+	if (meta) {
+		letter->message.key = NULL;
+		letter->message.key_len = letter->message.n_headers = 0;
+	}
+	if (letter->message.n_headers)
+		memcpy(letter->headers, original->headers,
+		       letter->message.n_headers * sizeof(struct header));
+	return value && meta ? "both" : value ? "value" : meta ? "meta" : NULL;
+}
+
 void dead_letter_make(struct dead_letter *ret_letter, const struct message *original,
 		      const char *code, const char *error, int64_t now_us)
 {
-	size_t n = original->n_headers < MESSAGE_HEADERS_MAX ? original->n_headers
-							     : MESSAGE_HEADERS_MAX;
+	const char *cut = take_original(ret_letter, original);
 
-	ret_letter->message = *original;
 	ret_letter->message.topic = TOPIC_DEAD_LETTERS;
 	ret_letter->message.timestamp_us = 0;
-	ret_letter->message.headers = ret_letter->headers;
-	ret_letter->message.n_headers = n;
-	if (n)
-		memcpy(ret_letter->headers, original->headers, n * sizeof(struct header));
 	snprintf(ret_letter->partition, sizeof(ret_letter->partition), "%d", original->partition);
 	snprintf(ret_letter->offset, sizeof(ret_letter->offset), "%lld",
 		 (long long)original->offset);
@@ -60,4 +78,6 @@ void dead_letter_make(struct dead_letter *ret_letter, const struct message *orig
 	add_header(ret_letter, "dl_code", ret_letter->code);
 	add_header(ret_letter, "dl_error", ret_letter->error);
 	add_header(ret_letter, "dl_time", ret_letter->time);
+	if (cut)
+		add_header(ret_letter, "dl_cut", cut);
 }

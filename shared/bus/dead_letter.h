@@ -2,6 +2,10 @@
  * The dead letter of a message that could not be read or stands in the wrong place: the original key,
  * value and headers, and headers that say where it stood and what is wrong with it: dl_topic,
  * dl_partition, dl_offset, dl_code, dl_error, dl_time (RFC 3339, UTC).
+ *
+ * Brokers take larger messages than our producer sends, and a dead letter that cannot be sent would stop
+ * its partition. So a value is cut to LIMIT_DEAD_VALUE_BYTES, and a key and headers that are together
+ * over LIMIT_META_BYTES are left out; dl_cut ("value", "meta" or "both") says so.
  */
 #pragma once
 
@@ -9,7 +13,7 @@
 
 #include "model/message.h"
 
-enum { DEAD_LETTER_HEADERS = 6, DEAD_LETTER_ERROR_BYTES = 512 };
+enum { DEAD_LETTER_HEADERS = 7, DEAD_LETTER_ERROR_BYTES = 512 };
 
 struct dead_letter {
 	struct message

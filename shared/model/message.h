@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <string.h>
 #include <stdint.h>
 
 #include "model/topics.h"
@@ -29,3 +30,12 @@ struct message {
 	const struct header *headers;
 	size_t n_headers;
 };
+
+/* Of key and headers together. */
+static inline size_t message_meta_bytes(const struct message *message)
+{
+	size_t bytes = message->key_len;
+	for (size_t i = 0; i < message->n_headers; i++)
+		bytes += strlen(message->headers[i].name) + message->headers[i].len;
+	return bytes;
+}

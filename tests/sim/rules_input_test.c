@@ -12,6 +12,7 @@
  *   a_request_in_the_wrong_partition...     it is decided; it is committed before it is delivered
  *   bad_input_goes_to_dead_letters...       it is dropped; it stops the shard; any type is decided
  *   bad_inventory_and_hosts...              they are dropped; another pool's are folded
+ *   a_message_with_a_huge_key...            it is forwarded, for which no producer has room
  *   what_is_removed_is_not_given            tombstones are passed over
  *   too_much_in_flight_pauses_the_inputs    no window; never resumed
  *   too_much_held_back_pauses_the_inputs    no limit on what is held back
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "model/gpu_state.h"
 
 /* ---- "not found" only when it is known -------------------------------------------------------------------- */
@@ -217,6 +219,27 @@ static void bad_input_goes_to_dead_letters_and_what_follows_is_served(void **sta
 	}
 }
 
+/* Forwarded it would be too large for the producer, again and again. */
+static void a_message_with_a_huge_key_goes_to_dead_letters(void **state)
+{
+	struct world *w = *state;
+	static char key[LIMIT_META_BYTES + 1];
+
+	start_owner(w, "a", 2);
+	broker_append(&w->broker, &(struct outgoing){ .topic = TOPIC_REQUESTS,
+						      .key = key,
+						      .key_len = sizeof(key),
+						      .value = "x",
+						      .value_len = 1 });
+	request(w, 0, "r1", "vm1", 1);
+	world_run(w);
+	assert_answered(w, "r1", "GpuAssigned");
+	assert_int_equal(committed(w, 0), 2);
+	const struct message *letter = broker_at(&w->broker, TOPIC_DEAD_LETTERS, 0, 0);
+	assert_string_equal(header_text(w, letter, "dl_code"), "TOO_LARGE");
+	assert_string_equal(header_text(w, letter, "dl_cut"), "meta");
+}
+
 static void bad_inventory_and_hosts_go_to_dead_letters(void **state)
 {
 	struct world *w = *state;
@@ -367,6 +390,7 @@ int main(void)
 		rule(a_takeover_needs_no_last_message),
 		rule(a_request_in_the_wrong_partition_is_forwarded),
 		rule(bad_input_goes_to_dead_letters_and_what_follows_is_served),
+		rule(a_message_with_a_huge_key_goes_to_dead_letters),
 		rule(bad_inventory_and_hosts_go_to_dead_letters),
 		rule(what_is_removed_is_not_given),
 		rule(too_much_in_flight_pauses_the_inputs),

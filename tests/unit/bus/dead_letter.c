@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "bus/dead_letter.h"
 
 static const struct header *find(const struct message *message, const char *name)
@@ -79,7 +80,7 @@ static void test_limits_hold(void **state)
 		memcpy(error + i, "\xc3\xa9", 2);
 	error[sizeof(error) - 1] = '\0';
 	dead_letter_make(&letter, &original, "CODE", error, 0);
-	assert_int_equal(letter.message.n_headers, MESSAGE_HEADERS_MAX + DEAD_LETTER_HEADERS);
+	assert_int_equal(letter.message.n_headers, MESSAGE_HEADERS_MAX + DEAD_LETTER_HEADERS - 1);
 	assert_null(letter.message.value);
 	cut = find(&letter.message, "dl_error");
 	assert_int_equal(cut->len, DEAD_LETTER_ERROR_BYTES - 2);
@@ -87,11 +88,40 @@ static void test_limits_hold(void **state)
 	assert_header(&letter.message, "dl_time", "1970-01-01T00:00:00.000000Z");
 }
 
+static void test_what_a_producer_would_refuse_is_cut(void **state)
+{
+	static char large[1024 * 1024];
+	const struct header headers[] = { { "ce_id", large, LIMIT_META_BYTES } };
+	struct message original = {
+		.key = "pool", .key_len = 4, .value = large, .value_len = sizeof(large)
+	};
+	struct dead_letter letter;
+
+	(void)state;
+	dead_letter_make(&letter, &original, "TOO_LARGE", "over 64 KiB", 0);
+	assert_int_equal(letter.message.value_len, LIMIT_DEAD_VALUE_BYTES);
+	assert_int_equal(letter.message.key_len, 4);
+	assert_header(&letter.message, "dl_cut", "value");
+
+	original.headers = headers;
+	original.n_headers = 1;
+	dead_letter_make(&letter, &original, "TOO_LARGE", "over 64 KiB", 0);
+	assert_null(letter.message.key);
+	assert_int_equal(letter.message.n_headers, DEAD_LETTER_HEADERS);
+	assert_header(&letter.message, "dl_cut", "both");
+
+	original.value_len = 2;
+	dead_letter_make(&letter, &original, "TOO_LARGE", "over 64 KiB", 0);
+	assert_int_equal(letter.message.value_len, 2);
+	assert_header(&letter.message, "dl_cut", "meta");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_carries_the_original_and_its_origin),
 		cmocka_unit_test(test_limits_hold),
+		cmocka_unit_test(test_what_a_producer_would_refuse_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
