@@ -1,5 +1,5 @@
 /*
- * One shard: the owner's side of DESIGN section 5. It is given messages and events, and asks for what
+ * One shard: the owner's side of the protocol of the log (HACKING.md). It is given messages and events, and asks for what
  * it needs through struct shard_io; it has no clock and does no IO itself, so the tests run whole
  * clusters of it in memory.
  *

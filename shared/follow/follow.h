@@ -1,5 +1,5 @@
 /*
- * Reading a partition of decisions with the epoch rule (DESIGN section 5): which records count, which
+ * Reading a partition of decisions with the epoch rule (HACKING.md): which records count, which
  * are void, and whether the log is whole. Everyone who reads decisions - owner, agents, audit, CLI -
  * goes through here. No IO: messages are handed in, in the order of the partition.
  *

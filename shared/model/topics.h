@@ -1,5 +1,5 @@
 /*
- * The topics, in the order of DESIGN section 3. "One partition per shard" topics all have the same
+ * The topics, in the order of the table in README.md. "One partition per shard" topics all have the same
  * partition count; the catalog has one partition.
  */
 #pragma once

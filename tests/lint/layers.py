@@ -15,7 +15,7 @@ ALLOWED = {
     "model": ["base"],
     "core": ["model", "base"],
     "codec": ["model", "base"],
-    "pci": ["model", "base", "codec"],
+    "pci": ["model", "base"],
     "loop": ["model", "base"],
     "bus": ["loop", "model", "base"],
     "store": ["loop", "model", "base"],

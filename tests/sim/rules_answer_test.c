@@ -1,5 +1,5 @@
 /*
- * DESIGN section 5, answering: inputs are acknowledged in order and after their answers, and what is read
+ * The protocol of the log (HACKING.md), answering: inputs are acknowledged in order and after their answers, and what is read
  * or sent again is told again. Each test is a story about one rule; without the rule it ends otherwise:
  *
  *   offsets_are_committed_after_the_answers...  an input is done when its answer is sent

@@ -1,5 +1,5 @@
 /*
- * DESIGN section 5, the checkpoint: only what was read back reaches it, it is rewritten whenever it does
+ * The protocol of the log (HACKING.md), the checkpoint: only what was read back reaches it, it is rewritten whenever it does
  * not stand where it should, it is believed only when it is whole, and nothing waits for it. Each test is
  * a story about one rule; without the rule it ends otherwise:
  *

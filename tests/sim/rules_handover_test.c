@@ -1,5 +1,5 @@
 /*
- * DESIGN section 5, who owns a shard: being deposed, rebalances, a broken producer. Each test is a story
+ * The protocol of the log (HACKING.md), who owns a shard: being deposed, rebalances, a broken producer. Each test is a story
  * about one rule; without the rule it ends otherwise:
  *
  *   a_deposed_owner_drops_what_is_in_flight...   a newer marker is passed over; what is in flight is kept;

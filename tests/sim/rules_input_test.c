@@ -1,5 +1,5 @@
 /*
- * DESIGN section 5, the inputs: "not found" only when it is known, wrong partitions, bad input,
+ * The protocol of the log (HACKING.md), the inputs: "not found" only when it is known, wrong partitions, bad input,
  * back-pressure. Each test is a story about one rule; without the rule it ends otherwise:
  *
  *   a_type_is_unknown_only_when...          "unknown" is said at once; the catalog need not be read

@@ -1,5 +1,5 @@
 /*
- * DESIGN section 5, the log: when a decision counts, epochs, void records, taking over. Each test is a
+ * The protocol of the log (HACKING.md), the log: when a decision counts, epochs, void records, taking over. Each test is a
  * story about one rule; without the rule it ends otherwise:
  *
  *   answers_are_told_after_the_read_back...       a delivery report counts as the read back

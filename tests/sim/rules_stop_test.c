@@ -1,5 +1,5 @@
 /*
- * DESIGN section 5, the loud stops: what says that a topic was truncated, created anew or damaged stops
+ * The protocol of the log (HACKING.md), the loud stops: what says that a topic was truncated, created anew or damaged stops
  * the shard for an operator. Nothing is decided or committed then, and other shards go on. Each test is a
  * story about one stop; without the rule it ends otherwise:
  *
