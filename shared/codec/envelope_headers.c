@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/utf8.h"
 #include "codec/rfc3339.h"
-#include "codec/utf8.h"
 
 enum { DECIMAL_BYTES = 21 }; /* of an int64_t, with sign and NUL */
 
@@ -160,6 +160,13 @@ int64_t headers_revision(const struct header *headers, size_t n)
 struct input_positions headers_applied(const struct header *headers, size_t n)
 {
 	return positions_of(find(headers, n, "ce_applied"));
+}
+
+bool headers_are_of_type(const struct header *headers, size_t n, const char *type)
+{
+	const struct header *header = find(headers, n, "ce_type");
+	return header && header->len == strlen(type) &&
+	       memcmp(header->value, type, header->len) == 0;
 }
 
 /* Lower-case hex digits that are not all zero. */

@@ -44,6 +44,8 @@ void envelope_from_headers(const struct header *headers, size_t n, struct arena 
 int64_t headers_epoch(const struct header *headers, size_t n);
 int64_t headers_revision(const struct header *headers, size_t n);
 struct input_positions headers_applied(const struct header *headers, size_t n);
+/* `type`: as from record_event_type(). */
+bool headers_are_of_type(const struct header *headers, size_t n, const char *type);
 
 /* "00-<32 hex digits>-<16 hex digits>-<2 hex digits>", lower case, neither id all zero; a later version
  * may have more behind it. */

@@ -3,13 +3,12 @@
  * are void, and whether the log is whole. Everyone who reads decisions - owner, agents, audit, CLI -
  * goes through here. No IO: messages are handed in, in the order of the partition.
  *
- * A marker is an EpochStarted. Its offset is the epoch of its writer. Every other record says its
+ * A marker is an EpochStarted, also one whose schema is newer than this program. Its offset is the epoch of its writer. Every other record says its
  * writer's epoch in ce_epoch; when that is not the latest marker before it, the record is void, for
  * everybody, and its content is not even looked at.
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "model/message.h"
@@ -35,6 +34,3 @@ static inline void follow_init(struct follow *follow, int64_t next, int64_t epoc
 
 /* Takes the next message of the partition. */
 enum follow_kind follow_step(struct follow *follow, const struct message *message);
-
-/* What a message says of itself, without the rule. */
-bool follow_is_marker(const struct message *message);

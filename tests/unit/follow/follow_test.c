@@ -115,6 +115,27 @@ static void test_strangers_are_void(void **state)
 	assert_int_equal(log->follow.epoch, 0);
 }
 
+/* Its owner runs a newer gpubus: what we write after it would be void for everybody but us. */
+static void test_a_marker_of_an_unknown_schema_is_a_marker(void **state)
+{
+	struct log *log = *state;
+	const struct header type = { "ce_type", "gpubus.EpochStarted", 19 };
+	struct message message = { .topic = TOPIC_DECISIONS,
+				   .offset = 1,
+				   .value = "\xc3\1newer...body",
+				   .value_len = 14,
+				   .headers = &type,
+				   .n_headers = 1 };
+	next(log, &log->marker, NULL);
+	assert_int_equal(follow_step(&log->follow, &message), FOLLOW_MARKER);
+	assert_int_equal(log->follow.epoch, 1);
+	/* The type alone is not enough. */
+	message.offset = 2;
+	message.value = "garbage";
+	message.value_len = 7;
+	assert_int_equal(follow_step(&log->follow, &message), FOLLOW_VOID);
+}
+
 /* An old owner that copies a marker into its own epoch starts nothing. */
 static void test_a_marker_with_an_epoch_is_no_marker(void **state)
 {
@@ -162,6 +183,7 @@ int main(void)
 		TEST(test_an_epoch_of_the_future_is_void),
 		TEST(test_before_the_first_marker_all_is_void),
 		TEST(test_strangers_are_void),
+		TEST(test_a_marker_of_an_unknown_schema_is_a_marker),
 		TEST(test_a_marker_with_an_epoch_is_no_marker),
 		TEST(test_seen_again_changes_nothing),
 		TEST(test_a_gap_is_an_error_and_not_skipped),
