@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 /* avro-c's calls return an errno or EINVAL-like positive number. */
 static int failed(int avro_error)

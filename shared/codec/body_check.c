@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "base/limits.h"
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 struct check {
 	const unsigned char *at;

@@ -1,52 +1,17 @@
 #include "core/id_check.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/limits.h"
-
-/* Source: RFC 3629, section 4. */
-static bool is_utf8(const char *text)
-{
-	const unsigned char *s = (const unsigned char *)text;
-	while (*s) {
-		int more;
-		unsigned char low = 0x80, high = 0xbf;
-		if (*s < 0x80) {
-			s++;
-			continue;
-		} else if (*s >= 0xc2 && *s <= 0xdf) {
-			more = 1;
-		} else if (*s >= 0xe0 && *s <= 0xef) {
-			more = 2;
-			low = *s == 0xe0 ? 0xa0 : 0x80;
-			high = *s == 0xed ? 0x9f : 0xbf;
-		} else if (*s >= 0xf0 && *s <= 0xf4) {
-			more = 3;
-			low = *s == 0xf0 ? 0x90 : 0x80;
-			high = *s == 0xf4 ? 0x8f : 0xbf;
-		} else {
-			return false;
-		}
-		for (s++; more > 0; more--, s++) {
-			if (*s < low || *s > high)
-				return false;
-			low = 0x80;
-			high = 0xbf;
-		}
-	}
-	return true;
-}
+#include "base/utf8.h"
 
 static const char *bytes_problem(const char *text)
 {
-	bool ascii = true;
-	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-		if (*s < 0x20 || *s == 0x7f)
+	const char *end = text;
+	for (; *end; end++)
+		if ((unsigned char)*end < 0x20 || *end == 0x7f)
 			return "has control characters";
-		ascii = ascii && *s < 0x80;
-	}
-	return ascii || is_utf8(text) ? NULL : "is not valid UTF-8";
+	return utf8_is_text(text, (size_t)(end - text)) ? NULL : "is not valid UTF-8";
 }
 
 const char *id_problem(const char *id)

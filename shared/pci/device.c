@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 void pci_device_init(struct pci_device *device, struct pci_address address)
 {
 	/* memset, because the whole struct, padding too, is written to a pipe. */
@@ -20,46 +22,20 @@ void pci_device_init(struct pci_device *device, struct pci_address address)
 	device->n_virtual_functions = ABSENT;
 }
 
-/* How many bytes the character at `text` has; 0 when it is not UTF-8, or a control character.
- * Source: RFC 3629, section 4. */
-static size_t character_bytes(const unsigned char *text)
+/* How many bytes the character at `text` has; 0 when it is not UTF-8, or a control character. */
+static size_t character_bytes(const char *text)
 {
-	if (text[0] < 0x80)
-		return text[0] >= 0x20 && text[0] != 0x7f;
-
-	size_t more;
-	unsigned char min = 0x80, max = 0xbf;
-	if (text[0] >= 0xc2 && text[0] <= 0xdf) {
-		more = 1;
-	} else if (text[0] >= 0xe0 && text[0] <= 0xef) {
-		more = 2;
-		if (text[0] == 0xe0)
-			min = 0xa0;
-		if (text[0] == 0xed)
-			max = 0x9f;
-	} else if (text[0] >= 0xf0 && text[0] <= 0xf4) {
-		more = 3;
-		if (text[0] == 0xf0)
-			min = 0x90;
-		if (text[0] == 0xf4)
-			max = 0x8f;
-	} else {
+	enum { BYTES_MAX = 4 };
+	if ((unsigned char)*text < 0x20 || *text == 0x7f)
 		return 0;
-	}
-
-	if (text[1] < min || text[1] > max)
-		return 0;
-	for (size_t i = 2; i <= more; i++)
-		if (text[i] < 0x80 || text[i] > 0xbf)
-			return 0;
-	return more + 1;
+	return utf8_sequence(text, BYTES_MAX);
 }
 
 void pci_copy_text(char *to, size_t size, const char *from)
 {
 	size_t len = 0;
 	while (*from) {
-		size_t bytes = character_bytes((const unsigned char *)from);
+		size_t bytes = character_bytes(from);
 		size_t room = bytes ? bytes : 1;
 		if (len + room >= size)
 			break;
@@ -118,7 +94,7 @@ static bool is_text(const char *text, size_t size)
 	if (!memchr(text, '\0', size))
 		return false;
 	while (*text) {
-		size_t bytes = character_bytes((const unsigned char *)text);
+		size_t bytes = character_bytes(text);
 		if (bytes == 0)
 			return false;
 		text += bytes;

@@ -1,4 +1,4 @@
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -10,9 +10,9 @@ static bool is_plain(uint64_t word)
 	return ((word | (word - ones)) & tops) == 0;
 }
 
-/* Bytes of the well-formed sequence at `s`, or 0. */
-static size_t sequence(const unsigned char *s, size_t left)
+size_t utf8_sequence(const void *data, size_t left)
 {
+	const unsigned char *s = data;
 	unsigned char low = 0x80, high = 0xbf; /* what the second byte may be */
 	size_t len;
 
@@ -57,7 +57,7 @@ bool utf8_is_text(const void *data, size_t len)
 				continue;
 			}
 		}
-		size_t taken = sequence(s, len);
+		size_t taken = utf8_sequence(s, len);
 		if (taken == 0)
 			return false;
 		s += taken;

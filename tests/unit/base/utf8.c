@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 /* A copy that ends where the bytes end, at every alignment to the eight-byte steps. */
 static bool is_text(const void *bytes, size_t len)
