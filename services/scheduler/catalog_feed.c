@@ -28,12 +28,13 @@ void catalog_feed_free(struct catalog_feed *feed)
 }
 
 int catalog_feed_take(struct catalog_feed *feed, const struct message *message,
-		      const char **ret_error)
+		      const char **ret_code, const char **ret_error)
 {
 	struct record record;
 
 	arena_reset(&feed->arena);
 	feed->next = message->offset + 1;
+	*ret_code = "INVALID";
 	if (!message->value) {
 		*ret_error = "the key is neither pool/ID nor type/ID";
 		return catalog_remove(feed->catalog, message->key, message->key_len);
@@ -41,6 +42,7 @@ int catalog_feed_take(struct catalog_feed *feed, const struct message *message,
 	int r = codec_decode(feed->codec, message->value, message->value_len, &feed->arena,
 			     &record);
 	if (r != 0) {
+		*ret_code = codec_outcome_name(r);
 		*ret_error = codec_error(feed->codec);
 		return r;
 	}
@@ -50,6 +52,7 @@ int catalog_feed_take(struct catalog_feed *feed, const struct message *message,
 	case RECORD_VM_TYPE_DEFINED:
 		return catalog_fold_type(feed->catalog, &record.vm_type_defined, ret_error);
 	default:
+		*ret_code = "WRONG_TOPIC";
 		*ret_error = "only VmPoolDefined and VmTypeDefined belong into the catalog";
 		return 1;
 	}

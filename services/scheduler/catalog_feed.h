@@ -15,9 +15,9 @@ struct catalog_feed;
 struct catalog_feed *catalog_feed_new(struct codec *codec);
 void catalog_feed_free(struct catalog_feed *feed);
 
-/* Positive: the message is not usable, *ret_error says why; it counts as read. */
+/* Positive: the message is not usable, and the two say why, as dead letters do; it counts as read. */
 int catalog_feed_take(struct catalog_feed *feed, const struct message *message,
-		      const char **ret_error) MUST_CHECK;
+		      const char **ret_code, const char **ret_error) MUST_CHECK;
 /* There is nothing more below this offset. */
 void catalog_feed_end(struct catalog_feed *feed, int64_t next);
 

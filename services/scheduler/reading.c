@@ -5,12 +5,6 @@
 #include "model/partition.h"
 #include "scheduler/shard_internal.h"
 
-static const char *const codec_codes[] = {
-	[CODEC_TOO_LARGE] = "TOO_LARGE",	  [CODEC_NO_FRAME] = "NO_FRAME",
-	[CODEC_CONFLUENT] = "NO_SCHEMA_REGISTRY", [CODEC_UNKNOWN_SCHEMA] = "UNKNOWN_SCHEMA",
-	[CODEC_MALFORMED] = "MALFORMED",
-};
-
 int shard_read_record(struct shard *shard, const struct message *message, struct record *ret_record,
 		      const char **ret_code, const char **ret_error)
 {
@@ -22,7 +16,7 @@ int shard_read_record(struct shard *shard, const struct message *message, struct
 	int r = codec_decode(shard->world.codec, message->value, message->value_len, &shard->arena,
 			     ret_record);
 	if (r != 0) {
-		*ret_code = codec_codes[r];
+		*ret_code = codec_outcome_name(r);
 		*ret_error = codec_error(shard->world.codec);
 	}
 	return r;

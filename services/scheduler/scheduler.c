@@ -179,13 +179,13 @@ static void catalog_moved(struct scheduler *scheduler)
 
 static void take_catalog(struct scheduler *scheduler, const struct message *message)
 {
-	const char *error = "";
+	const char *code, *error = "";
 
-	if (catalog_feed_take(scheduler->feed, message, &error) != 0) {
+	if (catalog_feed_take(scheduler->feed, message, &code, &error) != 0) {
 		struct dead_letter letter;
 		log_warning("dead letter topic=%s offset=%" PRId64 ": %s",
 			    topic_name(message->topic), message->offset, error);
-		dead_letter_make(&letter, message, "INVALID", error, clock_wall_us());
+		dead_letter_make(&letter, message, code, error, clock_wall_us());
 		if (bus_produce(scheduler->producer, &letter.message,
 				token_pack(0, TOKEN_NOBODY)) != 0)
 			log_error("no room for a dead letter of the catalog: it is met again at "

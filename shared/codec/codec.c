@@ -51,6 +51,16 @@ static void set_error(struct codec *codec, const char *format, ...)
 	va_end(args);
 }
 
+const char *codec_outcome_name(int outcome)
+{
+	static const char *const names[] = {
+		[CODEC_TOO_LARGE] = "TOO_LARGE",	  [CODEC_NO_FRAME] = "NO_FRAME",
+		[CODEC_CONFLUENT] = "NO_SCHEMA_REGISTRY", [CODEC_UNKNOWN_SCHEMA] = "UNKNOWN_SCHEMA",
+		[CODEC_MALFORMED] = "MALFORMED",
+	};
+	return names[outcome];
+}
+
 const char *codec_error(const struct codec *codec)
 {
 	return codec->error;

@@ -40,6 +40,8 @@ enum codec_outcome {
  * sentence for people (also for the error header of a dead letter). */
 int codec_decode(struct codec *codec, const void *data, size_t len, struct arena *arena,
 		 struct record *ret_record) MUST_CHECK;
+/* "TOO_LARGE", ...: as dead letters name it; static. */
+const char *codec_outcome_name(int outcome);
 /* Why the last call was not 0; valid until the next call. */
 const char *codec_error(const struct codec *codec);
 

@@ -89,8 +89,9 @@ class BadInput(ClusterTest):
         self.dead("surrogate in an id", "MALFORMED", self.good.replace(b"good", b"\xed\xa0\x80d"))
 
     def test_records_that_no_one_can_be_answered_about(self):
-        self.dead_record("a pool id with control characters", "UNUSABLE", "VmRequested", {**wanted("x"), "pool_id": "\x07"},
-                         partition=self.upstream.partition_of("\x07"))
+        bell = {**wanted("x"), "pool_id": "\x07"}
+        place = self.upstream.partition_of("\x07")
+        self.dead_record("a pool id with control characters", "UNUSABLE", "VmRequested", bell, partition=place)
         self.dead_record("no request id", "UNUSABLE", "VmRequested", wanted(""), says="request_id")
         self.dead_record("a request id of 60 KB", "UNUSABLE", "VmReleased", asked("r" * 60000), says="255")
         self.dead_record("no pool id", "UNUSABLE", "VmRequested", {**wanted("x"), "pool_id": ""}, says="pool_id")
@@ -149,7 +150,7 @@ class BadInput(ClusterTest):
         told = self.upstream.answers.by_key["twice"]
         self.upstream.answers.wait(lambda: len(told) == 3, "three answers to one request id")
         self.assertEqual({m.value for m in told}, {told[0].value})
-        self.assertEqual({(m.headers["ce_id"], m.revision) for m in told}, {(told[0].headers["ce_id"], told[0].revision)})
+        self.assertEqual(len({(m.headers["ce_id"], m.revision) for m in told}), 1)
         self.table.append(("VmRequested: one request id three times", f"{GRANTED}, {TOLD} twice", ""))
 
         answer = self.upstream.ask("VmReleased", asked("elsewhere", vm_id="vm-twice"), partition=self.elsewhere)
@@ -160,15 +161,17 @@ class BadInput(ClusterTest):
     # ---- what is followed
 
     def test_inventory_hosts_and_catalog(self):
-        gpu, encode = fleet.gpu("bad-1", POOL, 0x20), self.upstream.schemas.encode
+        gpu, away = fleet.gpu("bad-1", POOL, 0x20), self.elsewhere
         host = fleet.host("bad-1", POOL, [])[0][1]
         self.dead("garbage", "NO_FRAME", b"garbage", topic="inventory")
-        self.dead_record("misplaced", "WRONG_PARTITION", "GpuDiscovered", gpu, topic="inventory", partition=self.elsewhere)
-        self.dead_record("misplaced", "WRONG_PARTITION", "HostSeen", host, topic="hosts", partition=self.elsewhere)
+        self.dead_record("misplaced", "WRONG_PARTITION", "GpuDiscovered", gpu, topic="inventory", partition=away)
+        self.dead_record("misplaced", "WRONG_PARTITION", "HostSeen", host, topic="hosts", partition=away)
         self.dead_record("a request", "WRONG_TOPIC", "VmRequested", wanted("x"), topic="inventory")
         self.dead_record("no PCI address", "INVALID", "GpuDiscovered", {**gpu, "pci_address": "17"}, topic="inventory")
-        self.dead("Confluent framing", "NO_SCHEMA_REGISTRY", b"\0\0\0\0\x01" + encode("HostSeen", host)[10:], topic="hosts")
-        self.dead("garbage", "INVALID", b"garbage", topic="catalog", partition=0)
+        confluent = b"\0\0\0\0\x01" + self.upstream.schemas.encode("HostSeen", host)[10:]
+        self.dead("Confluent framing", "NO_SCHEMA_REGISTRY", confluent, topic="hosts")
+        self.dead("garbage", "NO_FRAME", b"garbage", topic="catalog", partition=0)
+        self.dead_record("a request", "WRONG_TOPIC", "VmRequested", wanted("x"), topic="catalog", partition=0)
         hand_over = {"pool_id": POOL, "attach": "by hand"}
         self.dead_record("an unknown attach", "INVALID", "VmPoolDefined", hand_over, topic="catalog", partition=0)
         free = {"vm_type_id": "t", "pool_id": POOL, "gpus": [gpus(-1)]}

@@ -1,5 +1,5 @@
 """An independent reading of the log and of the answers: who owns which GPU, and what each request came to. It
-shares no code with gpubus; the rule of the log (which records are void) is DESIGN's, written down once more."""
+shares no code with gpubus; the rule of the log (which records are void) is HACKING.md's, written down once more."""
 from collections import defaultdict
 
 
@@ -20,7 +20,7 @@ class Owners:
                 if function in self.by_function:
                     self.problems.append(f"{where}: {function} has {self.by_function[function]} and {assignment}")
                 self.by_function[function] = assignment
-            if any(vm == record["vm_id"] and key[0] == record["pool_id"] for key, (vm, _) in self.by_assignment.items()):
+            if record["vm_id"] in self.gpus_of(record["pool_id"]):
                 self.problems.append(f"{where}: VM {record['vm_id']} has two assignments")
             self.by_assignment[assignment] = (record["vm_id"], self.functions(record))
         elif name == "GpuReleased":

@@ -66,8 +66,10 @@ class TwoSchedulers(ClusterTest):
             pool, n = self.pools[0], 0
             while not over.is_set():
                 n += 1
-                answers = self.upstream.request(pool, f"on-{n}", [(fleet.P4, 1)]), self.upstream.release(pool, f"on-{n}")
-                problems.extend(a.record for a in answers if a.name not in ("GpuAssigned", "GpuReleased"))
+                given = self.upstream.request(pool, f"on-{n}", [(fleet.P4, 1)])
+                taken = self.upstream.release(pool, f"on-{n}")
+                if (given.name, taken.name) != ("GpuAssigned", "GpuReleased"):
+                    problems.append((given.record, taken.record))
 
         for pool in self.pools.values():
             self.upstream.publish_all(fleet.pool(pool, {f"{pool}-h": [(fleet.TESLA_P4, 2)]}))
