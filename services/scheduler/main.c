@@ -47,7 +47,7 @@ static int run(struct scheduler_options *options)
 	if (loop_run(loop) != 0)
 		log_warning("stopped before everything was handed over: the others wait for the "
 			    "session to end");
-	return EXIT_SUCCESS;
+	return scheduler_has_failed(scheduler) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)

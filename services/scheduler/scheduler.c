@@ -30,6 +30,11 @@ static void on_rewrite_more(void *context, int32_t partition)
 	shard_flush(scheduler->shards[partition]);
 }
 
+bool scheduler_has_failed(const struct scheduler *scheduler)
+{
+	return scheduler->failed;
+}
+
 /* ---- handing over ------------------------------------------------------------------------------- */
 
 static void finish_revocation(struct scheduler *scheduler)
@@ -74,8 +79,12 @@ static void restart_producer(struct scheduler *scheduler, const char *reason)
 	for (int32_t p = 0; p < scheduler->n_partitions; p++)
 		shard_give_up(scheduler->shards[p], true, now_us);
 	bus_producer_purge_and_free(steal(&scheduler->producer));
-	if (start_producer(scheduler) != 0)
-		loop_shutdown(scheduler->loop);
+	scheduler->undelivered = false;
+	if (start_producer(scheduler) != 0) {
+		/* Nothing can be handed over without one. */
+		scheduler->failed = true;
+		loop_stop(scheduler->loop);
+	}
 }
 
 static void on_delivery(void *context, void *packed, enum bus_delivery outcome, int64_t offset)
@@ -89,10 +98,10 @@ static void on_delivery(void *context, void *packed, enum bus_delivery outcome, 
 		shard_on_delivered(shard, token, offset, clock_wall_us());
 		break;
 	case BUS_REFUSED:
-		scheduler->refused = true; /* acted upon outside of the producer's own callback */
-		break;
 	case BUS_UNCERTAIN:
-		break; /* given up by ourselves: its shard has been told */
+		/* Acted upon outside of the producer's own callback. */
+		scheduler->undelivered = true;
+		break;
 	}
 }
 
@@ -114,12 +123,30 @@ static int start_producer(struct scheduler *scheduler)
 
 /* ---- the group ---------------------------------------------------------------------------------- */
 
+/* Partitions that somebody has added belong to no shard: a pool would have to move. */
+static bool has_shard(const struct scheduler *scheduler, int32_t partition)
+{
+	return partition < scheduler->n_partitions;
+}
+
 static void on_assigned(void *context, const struct bus_partition *partitions, size_t n)
 {
 	struct scheduler *scheduler = context;
-	for (size_t i = 0; i < n; i++)
-		if (partitions[i].topic == TOPIC_REQUESTS)
+	for (size_t i = 0; i < n; i++) {
+		if (!has_shard(scheduler, partitions[i].partition)) {
+			log_error("%s has got a partition %d: the count is fixed for life (gpubus "
+				  "topics verify)",
+				  topic_name(partitions[i].topic), partitions[i].partition);
+			scheduler->failed = true;
+		} else if (partitions[i].topic == TOPIC_REQUESTS) {
 			shard_assign(scheduler->shards[partitions[i].partition], clock_wall_us());
+		}
+	}
+}
+
+static bool is_request_shard(const struct scheduler *scheduler, struct bus_partition place)
+{
+	return place.topic == TOPIC_REQUESTS && has_shard(scheduler, place.partition);
 }
 
 static void on_revoked(void *context, const struct bus_partition *partitions, size_t n, bool lost)
@@ -130,12 +157,12 @@ static void on_revoked(void *context, const struct bus_partition *partitions, si
 	scheduler->revoking = false;
 	scheduler->draining = 0;
 	for (size_t i = 0; i < n && !lost; i++)
-		scheduler->draining += partitions[i].topic == TOPIC_REQUESTS;
+		scheduler->draining += is_request_shard(scheduler, partitions[i]);
 
 	for (size_t i = 0; i < n; i++) {
-		struct shard *shard = scheduler->shards[partitions[i].partition];
-		if (partitions[i].topic != TOPIC_REQUESTS)
+		if (!is_request_shard(scheduler, partitions[i]))
 			continue;
+		struct shard *shard = scheduler->shards[partitions[i].partition];
 		if (lost)
 			shard_give_up(shard, false, now_us);
 		else
@@ -150,7 +177,8 @@ static void on_revoked(void *context, const struct bus_partition *partitions, si
 static void on_input(void *context, const struct message *message)
 {
 	struct scheduler *scheduler = context;
-	shard_on_input(scheduler->shards[message->partition], message, clock_wall_us());
+	if (has_shard(scheduler, message->partition))
+		shard_on_input(scheduler->shards[message->partition], message, clock_wall_us());
 }
 
 static void on_commit(void *context, struct bus_partition partition, int64_t next_offset,
@@ -166,7 +194,7 @@ static void on_group_error(void *context, const char *reason)
 {
 	struct scheduler *scheduler = context;
 	log_error("the consumer group is broken: %s", reason);
-	loop_shutdown(scheduler->loop);
+	scheduler->failed = true;
 }
 
 /* ---- what is followed --------------------------------------------------------------------------- */
@@ -229,7 +257,7 @@ static void on_follow_error(void *context, struct bus_partition place, enum bus_
 	}
 	if (place.topic == TOPIC_CATALOG) {
 		log_error("the catalog cannot be read: %s", reason);
-		loop_shutdown(scheduler->loop);
+		scheduler->failed = true;
 		return;
 	}
 	shard_on_follow_failed(scheduler->shards[place.partition], place.topic, clock_wall_us(),
@@ -267,8 +295,7 @@ static void on_tick(void *context)
 	int64_t now_us = clock_wall_us();
 	int64_t deadline_us = scheduler->options->delivery_deadline_ms * 1000;
 
-	if (scheduler->refused) {
-		scheduler->refused = false;
+	if (scheduler->undelivered) {
 		restart_producer(scheduler, bus_producer_last_error(scheduler->producer));
 	} else if (bus_producer_oldest_age_us(scheduler->producer) > deadline_us) {
 		restart_producer(scheduler, "a record was not delivered within the deadline");
@@ -276,6 +303,8 @@ static void on_tick(void *context)
 	for (int32_t p = 0; p < scheduler->n_partitions; p++)
 		shard_tick(scheduler->shards[p], now_us);
 	report_health(scheduler);
+	if (scheduler->failed)
+		loop_shutdown(scheduler->loop);
 	if (scheduler->leaving)
 		say_farewell(scheduler);
 }
@@ -391,11 +420,11 @@ static void make_shards(struct scheduler *scheduler)
 
 	scheduler->shards =
 		memory_zeroed((size_t)scheduler->n_partitions, sizeof(*scheduler->shards));
-	scheduler->loads =
-		memory_zeroed((size_t)scheduler->n_partitions, sizeof(*scheduler->loads));
+	scheduler->seats =
+		memory_zeroed((size_t)scheduler->n_partitions, sizeof(*scheduler->seats));
 	for (int32_t p = 0; p < scheduler->n_partitions; p++) {
 		config.partition = p;
-		scheduler->loads[p] = (struct checkpoint_load){ scheduler, p };
+		scheduler->seats[p] = (struct seat){ .scheduler = scheduler, .partition = p };
 		scheduler->shards[p] = shard_new(&config, &world);
 	}
 }
@@ -442,7 +471,7 @@ void scheduler_free(struct scheduler *scheduler)
 	for (int32_t p = 0; scheduler->shards && p < scheduler->n_partitions; p++)
 		shard_free(scheduler->shards[p]);
 	free(scheduler->shards);
-	free(scheduler->loads);
+	free(scheduler->seats);
 	catalog_feed_free(scheduler->feed);
 	health_free(scheduler->health);
 	codec_free(scheduler->codec);

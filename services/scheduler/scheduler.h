@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "loop/loop.h"
@@ -16,6 +18,9 @@ int scheduler_new(struct loop *loop, const struct scheduler_options *options, in
 		  struct scheduler **ret_scheduler) MUST_CHECK;
 void scheduler_free(struct scheduler *scheduler);
 DEFINE_CLEANUP(struct scheduler *, scheduler_free);
+
+/* Something that only a new start can heal has happened, and the loop was shut down for it. */
+bool scheduler_has_failed(const struct scheduler *scheduler);
 
 /* Hands over all shards in order, leaves the group, then stops the loop. */
 void scheduler_shut_down(void *scheduler);

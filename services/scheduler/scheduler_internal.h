@@ -18,9 +18,11 @@
 #include "service/health.h"
 #include "store/store.h"
 
-struct checkpoint_load {
+/* What answers of bus and store about one shard come back with. */
+struct seat {
 	struct scheduler *scheduler;
 	int32_t partition;
+	uint64_t ends_token; /* of the latest question */
 };
 
 struct scheduler {
@@ -36,14 +38,15 @@ struct scheduler {
 	struct bus_offsets *offsets;
 	struct store *store;
 	struct shard **shards;
-	struct checkpoint_load *loads; /* one per shard, for the store's callbacks */
+	struct seat *seats; /* one per shard */
 	struct loop_timer *tick;
 	struct health *health;
 
 	char format[64];
 	size_t draining; /* shards that have not yet handed over */
 	bool revoking;
-	bool refused; /* a record was: the producer is to be given up */
+	bool undelivered; /* a record was not, for good: the producer is to be given up */
+	bool failed;	  /* only a new start helps: the next tick hands over and ends */
 	bool leaving;
 	int64_t farewell_until_us;
 };

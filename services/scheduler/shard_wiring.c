@@ -3,7 +3,6 @@
 #include <uuid/uuid.h>
 
 #include "base/log.h"
-#include "base/memory.h"
 #include "loop/clock.h"
 #include "scheduler/scheduler_internal.h"
 
@@ -75,12 +74,6 @@ static void io_unfollow(void *context, int32_t partition)
 	bus_reader_stop(scheduler->reader, TOPIC_HOSTS, partition);
 }
 
-struct ends_question {
-	struct scheduler *scheduler;
-	int32_t partition;
-	uint64_t token;
-};
-
 /* An empty topic has nothing to be read, wherever its offsets stand. */
 static int64_t end_to_read(const struct bus_offset *offset)
 {
@@ -89,13 +82,13 @@ static int64_t end_to_read(const struct bus_offset *offset)
 
 static void on_ends(void *context, const struct bus_offset *offsets, size_t n, const char *error)
 {
-	cleanup(freep) struct ends_question *question = context;
-	struct shard *shard = question->scheduler->shards[question->partition];
+	const struct seat *seat = context;
+	struct shard *shard = seat->scheduler->shards[seat->partition];
 
 	(void)n;
 	if (error) {
-		log_warning("shard=%d cannot ask where topics end: %s", question->partition, error);
-		shard_on_ends_failed(shard, question->token);
+		log_warning("shard=%d cannot ask where topics end: %s", seat->partition, error);
+		shard_on_ends_failed(shard, seat->ends_token);
 		return;
 	}
 	struct log_ends ends = {
@@ -106,7 +99,7 @@ static void on_ends(void *context, const struct bus_offset *offsets, size_t n, c
 		.attachments = offsets[4].high,
 		.decisions = offsets[5].high,
 	};
-	shard_on_ends(shard, question->token, &ends, clock_wall_us());
+	shard_on_ends(shard, seat->ends_token, &ends, clock_wall_us());
 	shard_flush(shard);
 }
 
@@ -121,35 +114,36 @@ static void io_ask_ends(void *context, int32_t partition, uint64_t token)
 		{ TOPIC_ATTACHMENTS, partition },
 		{ TOPIC_DECISIONS, partition },
 	};
-	struct ends_question *question = memory_alloc(sizeof(*question));
-	*question = (struct ends_question){ scheduler, partition, token };
+	struct seat *seat = &scheduler->seats[partition];
+	bus_offsets_cancel(scheduler->offsets, seat); /* an earlier answer is of no use any more */
+	seat->ends_token = token;
 	bus_offsets_ask(scheduler->offsets, partitions, sizeof(partitions) / sizeof(*partitions),
-			on_ends, question);
+			on_ends, seat);
 }
 
 /* ---- checkpoints -------------------------------------------------------------------------------- */
 
 static void on_load_begin(void *context, const struct store_meta *meta)
 {
-	struct checkpoint_load *load = context;
+	struct seat *seat = context;
 	(void)meta;
-	shard_on_checkpoint_begin(load->scheduler->shards[load->partition]);
+	shard_on_checkpoint_begin(seat->scheduler->shards[seat->partition]);
 }
 
 static int on_load_row(void *context, const struct store_row *row)
 {
-	struct checkpoint_load *load = context;
-	return shard_on_checkpoint_row(load->scheduler->shards[load->partition], row);
+	struct seat *seat = context;
+	return shard_on_checkpoint_row(seat->scheduler->shards[seat->partition], row);
 }
 
 static void on_load_done(void *context, enum store_load_status status,
 			 const struct store_meta *meta)
 {
-	const struct checkpoint_load *load = context;
+	const struct seat *seat = context;
 	if (status == STORE_UNAVAILABLE)
 		log_warning("shard=%d Redis does not answer: reading the log from its beginning",
-			    load->partition);
-	shard_on_checkpoint_loaded(load->scheduler->shards[load->partition], meta, clock_wall_us());
+			    seat->partition);
+	shard_on_checkpoint_loaded(seat->scheduler->shards[seat->partition], meta, clock_wall_us());
 }
 
 static void io_load_checkpoint(void *context, int32_t partition)
@@ -163,7 +157,7 @@ static void io_load_checkpoint(void *context, int32_t partition)
 			   .tables = tables,
 			   .n_tables = sizeof(tables) / sizeof(*tables),
 			   .deadline_ms = CHECKPOINT_DEADLINE_MS,
-			   .context = &scheduler->loads[partition],
+			   .context = &scheduler->seats[partition],
 			   .on_begin = on_load_begin,
 			   .on_row = on_load_row,
 			   .on_done = on_load_done,
