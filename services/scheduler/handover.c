@@ -18,7 +18,9 @@ void shard_forget(struct shard *shard)
 	row_batch_clear(&shard->rows);
 	shard_state_free(steal(&shard->state));
 	shard->own_epoch = -1;
+	shard->store_epoch = -1;
 	shard->knowing.wanted = shard->knowing.asked = shard->knowing.waiting = false;
+	shard->knowing.failed = false;
 	shard->knowing.token++;
 	shard->marker_unsent = false;
 	shard->rewrite_needed = shard->rewriting = false;
@@ -185,9 +187,4 @@ struct shard_figures shard_figures(const struct shard *shard)
 const char *shard_stopped_because(const struct shard *shard)
 {
 	return shard->phase == SHARD_STOPPED ? shard->stopped_because : NULL;
-}
-
-const struct shard_state *shard_state_of(const struct shard *shard)
-{
-	return shard->state;
 }

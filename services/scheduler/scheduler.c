@@ -30,6 +30,13 @@ static void on_rewrite_more(void *context, int32_t partition)
 	shard_flush(scheduler->shards[partition]);
 }
 
+static void on_store_ahead(void *context, int32_t partition, int64_t epoch)
+{
+	struct scheduler *scheduler = context;
+	log_info("shard=%d Redis knows epoch %" PRId64 " already", partition, epoch);
+	shard_on_store_ahead(scheduler->shards[partition], epoch);
+}
+
 bool scheduler_has_failed(const struct scheduler *scheduler)
 {
 	return scheduler->failed;
@@ -394,6 +401,7 @@ static int start_store(struct scheduler *scheduler)
 		.context = scheduler,
 		.on_rewrite_needed = on_rewrite_needed,
 		.on_rewrite_more = on_rewrite_more,
+		.on_deposed = on_store_ahead,
 	};
 	int r = store_new(scheduler->loop, &config, &callbacks, &scheduler->store, &error);
 	if (r != 0)

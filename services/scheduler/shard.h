@@ -111,6 +111,8 @@ int shard_on_checkpoint_row(struct shard *shard, const struct store_row *row);
 void shard_on_checkpoint_loaded(struct shard *shard, const struct store_meta *meta, int64_t now_us);
 /* Redis does not stand where it should: the whole shard is wanted (rewrite_begin ... rewrite_end). */
 void shard_on_rewrite_needed(struct shard *shard);
+/* Redis knows an epoch above that of what was submitted. The log must know it, too. */
+void shard_on_store_ahead(struct shard *shard, int64_t epoch);
 /* There is room for more rows of a rewrite. */
 void shard_on_rewrite_more(struct shard *shard);
 
@@ -141,5 +143,3 @@ struct shard_figures shard_figures(const struct shard *shard);
 const char *shard_phase_name(enum shard_phase phase);
 /* NULL unless STOPPED. */
 const char *shard_stopped_because(const struct shard *shard);
-/* NULL before the shard has one. */
-const struct shard_state *shard_state_of(const struct shard *shard);

@@ -59,6 +59,7 @@ struct shard {
 	int64_t own_epoch;	   /* offset of the own marker; -1 until it was read */
 	char nonce[37];		   /* of the own marker */
 	int64_t checkpoint_offset; /* where reading the log began */
+	int64_t store_epoch;	   /* above the submitted one, as Redis knows it; -1: none is */
 	uint64_t takeovers;	   /* how many were begun */
 	int64_t takeover_began_us;
 	uint64_t followed;		/* messages read since then */

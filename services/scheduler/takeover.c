@@ -48,7 +48,7 @@ struct shard *shard_new(const struct shard_config *config, const struct shard_wo
 	struct shard *shard = memory_zeroed(1, sizeof(*shard));
 	shard->config = *config;
 	shard->world = *world;
-	shard->own_epoch = -1;
+	shard->own_epoch = shard->store_epoch = -1;
 	for (size_t input = 0; input < INPUTS; input++)
 		shard->taken[input] = shard->knowing.known[input] = -1;
 	arena_init(&shard->arena);
@@ -311,9 +311,24 @@ void shard_on_ends(struct shard *shard, uint64_t token, const struct log_ends *e
 	if (!shard->knowing.asked || token != shard->knowing.token)
 		return;
 	shard->knowing.asked = false;
+	if (shard->store_epoch >= ends->decisions) {
+		shard_stop(shard, now_us,
+			   "Redis knows epoch %" PRId64 ", but decisions ends at offset %" PRId64
+			   ": the topic was truncated or created anew",
+			   shard->store_epoch, ends->decisions);
+		return;
+	}
 	shard->knowing.waiting = true;
 	shard->knowing.ends = *ends;
 	shard_check_caught_up(shard, now_us);
+}
+
+void shard_on_store_ahead(struct shard *shard, int64_t epoch)
+{
+	if (!shard->state)
+		return;
+	shard->store_epoch = epoch;
+	shard_ask_ends(shard); /* an answer under way may be older than that epoch */
 }
 
 void shard_on_ends_failed(struct shard *shard, uint64_t token)

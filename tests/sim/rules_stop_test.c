@@ -12,6 +12,7 @@
  *   a_record_of_our_epoch_that_we_did_not...    what is read back is not compared
  *   a_checkpoint_ahead_of_the_log...            a stop only drops the shard, as being deposed does
  *   an_own_marker_that_is_not_above...          the marker's offset is not compared
+ *   redis_knows_an_epoch_that_the_log...        what Redis says of epochs is not listened to
  *   an_applied_position_behind_the_end...       the positions are not compared
  *   a_topic_that_cannot_be_followed...          it is passed over
  *   a_stopped_shard_does_not_stop_the_others    the positions are not compared
@@ -183,6 +184,33 @@ static void an_own_marker_that_is_not_above_what_is_known_stops_a_takeover(void 
 	assert_stopped(w, b, "truncated or created anew");
 }
 
+/* Redis came back after the takeover, and knows more of the log than there is. */
+static void redis_knows_an_epoch_that_the_log_does_not(void **state)
+{
+	struct world *w = *state;
+	struct scheduler *a = start_owner(w, "a", 3);
+
+	shard_on_store_ahead(shard_at(a, 0), broker_end(&w->broker, TOPIC_DECISIONS, 0));
+	world_pass(w, w->config.back_off_us);
+	assert_stopped(w, a, "Redis knows epoch");
+}
+
+/* A newer owner's, whose marker is on its way to us. */
+static void redis_may_know_an_epoch_that_the_log_has(void **state)
+{
+	struct world *w = *state;
+	struct scheduler *a = start_owner(w, "a", 3);
+
+	request(w, 0, "r1", "vm1", 1);
+	world_run(w);
+	shard_on_store_ahead(shard_at(a, 0), broker_end(&w->broker, TOPIC_DECISIONS, 0) - 1);
+	world_pass(w, w->config.back_off_us);
+	request(w, 0, "r2", "vm2", 1);
+	world_run(w);
+	assert_phase(a, SHARD_OWNING);
+	assert_answered(w, "r2", "GpuAssigned");
+}
+
 static void an_applied_position_behind_the_end_of_requests_stops_a_takeover(void **state)
 {
 	struct world *w = *state;
@@ -255,6 +283,8 @@ int main(void)
 		rule(a_record_of_our_epoch_that_we_did_not_send_stops_the_owner),
 		rule(a_checkpoint_ahead_of_the_log_stops_a_takeover),
 		rule(an_own_marker_that_is_not_above_what_is_known_stops_a_takeover),
+		rule(redis_knows_an_epoch_that_the_log_does_not),
+		rule(redis_may_know_an_epoch_that_the_log_has),
 		rule(an_applied_position_behind_the_end_of_requests_stops_a_takeover),
 		rule(a_topic_that_cannot_be_followed_stops_the_shard),
 		rule(a_stopped_shard_does_not_stop_the_others),
