@@ -132,6 +132,13 @@ class ForeignClient(ClusterTest):
         again = self.upstream.ask("VmReleased", release)
         self.assertEqual((again.name, again.revision), ("GpuReleased", released.revision))
         self.assertEqual(again.value, released.value)
+        # What was granted and is gone is told as it is now: under the request that released it.
+        before = len(self.upstream.answers.by_key["told-2"])
+        self.upstream.publish("VmRequested", request, {"traceparent": TRACE})
+        now = self.upstream.answers.by_key["told-2"]
+        self.upstream.answers.wait(lambda: len(now) > before, "told-1 told again")
+        self.assertEqual((now[-1].value, now[-1].revision), (released.value, released.revision))
+        self.assertEqual((now[-1].record["assignment_id"], now[-1].headers["traceparent"]), ("told-1/1", TRACE))
 
 
 def ids(record):
