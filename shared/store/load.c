@@ -12,6 +12,9 @@
  * where -> HSCAN of each table to its end -> where again: if Redis still stands as in the beginning, the
  * rows are of that one moment; else all of it is done again, as often as it takes until the deadline.
  * A connection that is lost in the middle starts it anew as well.
+ *
+ * A large shard takes its time: as long as Redis answers, the deadline moves on. Not in a second pass:
+ * somebody who goes on writing could keep us here for ever.
  */
 
 enum { SCAN_ROWS = 1000 };
@@ -22,6 +25,7 @@ struct store_loading {
 	enum store_table *tables; /* owned; request.tables points here */
 	struct loop_timer *deadline;
 	bool begun; /* on_begin was called for `where` */
+	unsigned passes;
 	struct whereabouts where;
 	size_t table; /* index into tables; n_tables: all read */
 	char cursor[32];
@@ -130,6 +134,7 @@ void store_loading_on_where(struct store_loading *load, const struct whereabouts
 		done(load, STORE_LOADED);
 		return;
 	}
+	load->passes++;
 	load->where = *where;
 	load->begun = true;
 	load->table = 0;
@@ -164,6 +169,8 @@ void store_loading_on_scan(struct store_loading *load, const redisReply *reply)
 		done(load, STORE_FOREIGN_FORMAT);
 		return;
 	}
+	if (load->passes == 1)
+		loop_timer_start(load->deadline, load->request.deadline_ms, 0);
 	memcpy(load->cursor, cursor->str, cursor->len + 1);
 	if (strcmp(load->cursor, "0") == 0)
 		load->table++;

@@ -70,7 +70,7 @@ struct store_config {
 	const char *format; /* version of the rows' encoding; another one in Redis is not read */
 
 	/* 0 takes the default in brackets. */
-	uint64_t queue_bytes_max; /* per shard; beyond it the queue is dropped [64 MiB] */
+	uint64_t queue_bytes_max; /* of all shards; beyond it the longest one is dropped [64 MiB] */
 	uint32_t batch_rows_max; /* rows in one call, unless one submitted batch is larger [2000] */
 	uint32_t linger_ms;	 /* a batch waits this long for more rows [2] */
 	uint32_t check_interval_ms;  /* meta is compared this often when nothing flows [1000] */
@@ -109,6 +109,7 @@ void store_close_shard(struct store *store, int32_t shard);
 struct store_load_request {
 	const enum store_table *tables;
 	size_t n_tables;
+	/* Without an answer of Redis; from the start for what changes while it is read. */
 	uint32_t deadline_ms;
 	void *context;
 	/* Called before the first row, and again when Redis changed in the middle: forget all rows. */
