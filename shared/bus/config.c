@@ -25,6 +25,7 @@ static const struct {
 	{ "retries", "a message that is given up here may still appear in the log" },
 	{ "message.send.max.retries",
 	  "a message that is given up here may still appear in the log" },
+	{ "delivery.report.only.error", "an answer is acknowledged when it is delivered" },
 	{ "transactional.id", "gpubus does not use Kafka transactions" },
 	{ "partitioner", "gpubus names the partition of every record itself" },
 	{ "group.id", "each service has its own option for it" },

@@ -86,6 +86,7 @@ static void test_what_guarantees_rest_on_is_refused(void **state)
 		"message.timeout.ms=1000",
 		"delivery.timeout.ms=1000",
 		"enable.auto.commit=true",
+		"delivery.report.only.error=true",
 		"auto.offset.reset=latest",
 		"partition.assignment.strategy=cooperative-sticky",
 		"group.id=mine",
