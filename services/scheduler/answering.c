@@ -124,10 +124,9 @@ void shard_prepare_dead_letter(struct shard *shard, struct in_flight *entry,
 	entry->parcel = dead_letter_parcel(shard, message, code, error, now_us);
 }
 
-void shard_prepare_forward(struct shard *shard, struct in_flight *entry,
-			   const struct message *message, int32_t partition)
+void shard_prepare_forward(struct in_flight *entry, const struct message *message,
+			   int32_t partition)
 {
-	(void)shard;
 	entry->parcel = parcel_new(message->topic, partition, message->key, message->key_len,
 				   message->value, message->value_len, message->headers,
 				   message->n_headers);

@@ -324,7 +324,7 @@ static enum taken take_input(struct shard *shard, const struct message *message,
 		struct in_flight *entry;
 		uint64_t number =
 			add_entry(shard, message, IN_FLIGHT_FORWARD, STAGE_ANSWER, &entry);
-		shard_prepare_forward(shard, entry, message, partition);
+		shard_prepare_forward(entry, message, partition);
 		shard->figures.forwarded++;
 		shard_send(shard, number);
 		return TAKEN;

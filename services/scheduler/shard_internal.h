@@ -1,6 +1,7 @@
 /*
  * What the files of a shard share: shard.c (the pipeline), takeover.c and handover.c (phases),
- * reading.c (what comes in), answering.c (what goes out) and checkpoint.c (rows to Redis). Nobody else includes this.
+ * reading.c (what comes in), answering.c (what goes out) and checkpoint.c (rows to Redis). Nobody else
+ * includes this.
  */
 #pragma once
 
@@ -148,8 +149,8 @@ void shard_prepare_telling(struct shard *shard, struct in_flight *entry);
 void shard_prepare_dead_letter(struct shard *shard, struct in_flight *entry,
 			       const struct message *message, const char *code, const char *error,
 			       int64_t now_us);
-void shard_prepare_forward(struct shard *shard, struct in_flight *entry,
-			   const struct message *message, int32_t partition);
+void shard_prepare_forward(struct in_flight *entry, const struct message *message,
+			   int32_t partition);
 /* A followed message that is not usable: nobody waits for its delivery. */
 void shard_dead_letter_followed(struct shard *shard, const struct message *message,
 				const char *code, const char *error, int64_t now_us);

@@ -1,6 +1,6 @@
 /*
- * The phases of a shard: taking over, being deposed, handing over, resting, stopping. See shard.h for
- * the state machine. The order of a takeover:
+ * The way of a shard up to OWNING, or to STOPPED. See shard.h for the state machine, handover.c for the way
+ * down. The order of a takeover:
  *
  *   1. load the checkpoint (may be empty: then the log is read from its beginning)
  *   2. send the own EpochStarted; follow decisions from the checkpoint, inventory and hosts from their
