@@ -10,7 +10,7 @@
 #include "bus/topics.h"
 #include "cli/exit_status.h"
 
-enum { REACH_MS = 10000, CLIENTS_END_MS = 3000, SILENCE_MS = 3000 };
+enum { REACH_MS = 10000, CLIENTS_END_MS = 3000 };
 
 static void on_interrupt(void *context)
 {
@@ -216,7 +216,6 @@ struct reading {
 	struct session_range *ranges;
 	size_t n;
 	size_t open;
-	bool heard; /* since the last look */
 	int status;
 	void (*on_message)(void *context, const struct message *message);
 	void *context;
@@ -244,7 +243,6 @@ static void on_read_message(void *context, const struct message *message)
 	struct reading *reading = context;
 	struct session_range *range = range_of(reading, message->topic, message->partition);
 
-	reading->heard = true;
 	if (!range || range->next >= range->end)
 		return;
 	if (message->offset < range->end) {
@@ -265,25 +263,22 @@ static void on_read_error(void *context, struct bus_partition place, enum bus_re
 	loop_stop(reading->session->loop);
 }
 
-static bool topic_is_compacted(enum topic topic)
+/* The last offsets may have no message: compaction took it, or they are the marks of an upstream's
+ * transactions. */
+static void on_read_end(void *context, struct bus_partition place, int64_t next)
 {
-	return topic == TOPIC_CATALOG || topic == TOPIC_INVENTORY || topic == TOPIC_HOSTS;
-}
+	struct reading *reading = context;
+	struct session_range *range = range_of(reading, place.topic, place.partition);
 
-/* After a silence: only what compaction may have taken is missing. */
-static void close_compacted(struct reading *reading)
-{
-	for (size_t i = 0; i < reading->n; i++) {
-		struct session_range *range = &reading->ranges[i];
-		if (range->next < range->end && topic_is_compacted(range->place.topic))
-			close_range(reading, range);
-	}
+	if (range && range->next < range->end && next >= range->end)
+		close_range(reading, range);
 }
 
 int session_read(struct session *session, struct session_range *ranges, size_t n,
 		 void (*on_message)(void *context, const struct message *message), void *context)
 {
 	const struct bus_reader_callbacks callbacks = { .on_message = on_read_message,
+							.on_end = on_read_end,
 							.on_error = on_read_error };
 	struct reading reading = { .session = session,
 				   .ranges = ranges,
@@ -302,11 +297,8 @@ int session_read(struct session *session, struct session_range *ranges, size_t n
 		if (ranges[i].next < ranges[i].end)
 			bus_reader_start(reading.reader, ranges[i].place.topic,
 					 ranges[i].place.partition, ranges[i].next);
-	while (reading.open > 0 && reading.status == STATUS_OK && !session->interrupted) {
-		reading.heard = false;
-		if (session_run(session, SILENCE_MS) && !reading.heard)
-			close_compacted(&reading);
-	}
+	while (reading.open > 0 && reading.status == STATUS_OK && !session->interrupted)
+		session_run(session, 0);
 	bus_reader_free(reading.reader);
 	if (reading.open > 0 && reading.status == STATUS_OK)
 		reading.status = STATUS_ERROR; /* interrupted */

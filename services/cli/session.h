@@ -47,8 +47,8 @@ struct session_range {
 	int64_t end;
 };
 
-/* Hands over all messages of these ranges, those of a partition in order, and returns at their ends. In
- * a compacted topic the last offsets may not exist: there a silence of a few seconds is the end. */
+/* Hands over all messages of these ranges, those of a partition in order, and returns at their ends,
+ * whether or not the last offsets have a message. */
 int session_read(struct session *session, struct session_range *ranges, size_t n,
 		 void (*on_message)(void *context, const struct message *message),
 		 void *context) MUST_CHECK;
