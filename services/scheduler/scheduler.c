@@ -273,44 +273,6 @@ static void on_follow_error(void *context, struct bus_partition place, enum bus_
 
 /* ---- time --------------------------------------------------------------------------------------- */
 
-static void report_shard_health(struct scheduler *scheduler, int32_t partition)
-{
-	const struct shard *shard = scheduler->shards[partition];
-	struct health *health = scheduler->health;
-	char part[32];
-
-	snprintf(part, sizeof(part), "shard %d", partition);
-	switch (shard_figures(shard).phase) {
-	case SHARD_STOPPED:
-		health_wait(health, part, "stopped: %s", shard_stopped_because(shard));
-		break;
-	case SHARD_LOADING:
-	case SHARD_MARKING:
-	case SHARD_CATCHING_UP:
-	case SHARD_DEPOSED:
-		health_wait(health, part, "is being taken over");
-		break;
-	case SHARD_OWNING:
-		health_ready(health, part);
-		break;
-	case SHARD_DRAINING:
-	case SHARD_RESTING:
-	case SHARD_IDLE:
-		health_forget(health, part);
-		break;
-	}
-}
-
-static void report_health(struct scheduler *scheduler)
-{
-	if (store_is_up(scheduler->store))
-		health_ready(scheduler->health, "redis");
-	else
-		health_wait(scheduler->health, "redis", "%s", store_status(scheduler->store));
-	for (int32_t p = 0; p < scheduler->n_partitions; p++)
-		report_shard_health(scheduler, p);
-}
-
 static void say_farewell(struct scheduler *scheduler);
 
 static void on_tick(void *context)
@@ -326,7 +288,7 @@ static void on_tick(void *context)
 	}
 	for (int32_t p = 0; p < scheduler->n_partitions; p++)
 		shard_tick(scheduler->shards[p], now_us);
-	report_health(scheduler);
+	scheduler_report_readiness(scheduler);
 	if (scheduler->failed)
 		loop_shutdown(scheduler->loop);
 	if (scheduler->leaving)

@@ -1,6 +1,6 @@
 /*
- * What the files of the scheduler share: scheduler.c (life, group, producer, time) and shard_wiring.c
- * (struct shard_io in terms of bus and store). Nobody else includes this.
+ * What the files of the scheduler share: scheduler.c (life, group, producer, time), shard_wiring.c (struct
+ * shard_io in terms of bus and store) and readiness.c. Nobody else includes this.
  */
 #pragma once
 
@@ -66,6 +66,9 @@ static inline struct shard *token_unpack(struct scheduler *scheduler, void *pack
 
 /* ---- shard_wiring.c ---- */
 struct shard_io shard_wiring(struct scheduler *scheduler);
+
+/* ---- readiness.c ---- */
+void scheduler_report_readiness(struct scheduler *scheduler);
 
 /* ---- scheduler.c ---- */
 /* One more shard has handed over what it could; after the last the group may go on. */
