@@ -4,7 +4,7 @@
 
 enum { RETRY_MS = 100 };
 
-bool group_commits_done(const struct bus_group *group)
+bool bus_group_commits_done(const struct bus_group *group)
 {
 	if (group->commit_under_way)
 		return false;
@@ -12,11 +12,6 @@ bool group_commits_done(const struct bus_group *group)
 		if (group->members[i].wanted >= 0)
 			return false;
 	return true;
-}
-
-bool bus_group_commits_done(const struct bus_group *group)
-{
-	return group_commits_done(group);
 }
 
 static void report(struct bus_group *group, struct bus_partition place, int64_t next_offset,
@@ -94,7 +89,7 @@ static void on_result(rd_kafka_t *rk, rd_kafka_resp_err_t error,
 	if (group->freed)
 		return;
 	group->commit_backs_off = again;
-	if (!group_commits_done(group))
+	if (!bus_group_commits_done(group))
 		loop_timer_start(group->commit_timer, again ? RETRY_MS : group->commit_interval_ms,
 				 0);
 	/* What waits for the end of the commits goes on after this batch (see on_served()). */

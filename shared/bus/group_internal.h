@@ -74,7 +74,6 @@ void group_on_served(void *owner);
 void group_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what,
 			rd_kafka_topic_partition_list_t *list, void *opaque);
 void group_on_revoke_timer(void *context);
-bool group_commits_done(const struct bus_group *group);
 /* Reports what is not committed yet as failed. */
 void group_commit_give_up(struct bus_group *group, const char *reason);
 void group_on_commit_timer(void *context);

@@ -139,7 +139,7 @@ static void advance(struct bus_group *group)
 {
 	if (group->state != GROUP_REVOKING || !group->owner_is_done)
 		return;
-	if (group_commits_done(group))
+	if (bus_group_commits_done(group))
 		end_revocation(group);
 	else if (!group->commit_backs_off)
 		bus_group_commit_now(group);
