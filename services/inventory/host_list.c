@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "base/memory.h"
+#include "base/utf8.h"
 
 enum { HOSTS_MAX = 10000 };
 
@@ -21,6 +21,16 @@ bool host_name_is_valid(const char *name)
 		if (*c <= ' ' || *c > '~' || *c == '/')
 			return false;
 	return true;
+}
+
+/* As the scheduler takes them; and it is remembered as one line of a file. */
+static bool pool_id_is_valid(const char *pool_id)
+{
+	size_t len = strlen(pool_id);
+	for (const char *c = pool_id; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return false;
+	return len > 0 && len <= LIMIT_ID_BYTES && utf8_is_text(pool_id, len);
 }
 
 static bool has_bus(struct arena *arena, const char *sysfs_dir)
@@ -40,8 +50,11 @@ static int complete(const struct inventory_options *options, struct arena *arena
 			host->name, LIMIT_ID_BYTES);
 		return 1;
 	}
-	if (!host->pool_id || !*host->pool_id || strlen(host->pool_id) > LIMIT_ID_BYTES) {
-		buf_printf(error, "host %s: its pool is missing or longer than %d bytes (--pool)",
+	if (!host->pool_id || !pool_id_is_valid(host->pool_id)) {
+		buf_printf(error,
+			   "host %s: its pool (--pool) is missing, longer than %d bytes, not UTF-8 "
+			   "or has "
+			   "control characters",
 			   host->name, LIMIT_ID_BYTES);
 		return 1;
 	}

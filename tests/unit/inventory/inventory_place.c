@@ -117,6 +117,29 @@ static void host_that_cannot_be(void **state)
 	assert_true(host_name_is_valid(name));
 }
 
+static void pool_that_cannot_be(void **state)
+{
+	struct test *test = *state;
+	make_host(test, "h", "host h\n");
+	char longest[257];
+	memset(longest, 'p', sizeof(longest) - 1);
+	longest[256] = '\0';
+	const char *const pools[] = { "", "1\n2", "\x7f", "\xff", longest };
+	for (size_t i = 0; i < sizeof(pools) / sizeof(*pools); i++) {
+		struct inventory_options options = { .host = "h",
+						     .pool_id = pools[i],
+						     .state_dir = "/state",
+						     .sysfs_dir = below(test, "h/sys") };
+		struct host_place *places;
+		size_t n;
+		buf_clear(&test->error);
+		assert_int_equal(host_list(&options, &test->arena, &places, &n, &test->error), 1);
+		assert_non_null(strstr(test->error.data, "its pool (--pool)"));
+		options.pool_id = "p\xc3\xa4 1";
+		assert_int_equal(host_list(&options, &test->arena, &places, &n, &test->error), 0);
+	}
+}
+
 static struct host_seen preflight(struct test *test, const char *name, size_t n_devices)
 {
 	struct host_place place = {
@@ -218,9 +241,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(hosts_of_a_directory),	TEST(host_that_cannot_be),
-		TEST(what_a_host_has),		TEST(interrupt_remapping),
-		TEST(host_belongs_to_one_pool), TEST(state_that_cannot_be_kept_is_an_error),
+		TEST(hosts_of_a_directory),
+		TEST(host_that_cannot_be),
+		TEST(pool_that_cannot_be),
+		TEST(what_a_host_has),
+		TEST(interrupt_remapping),
+		TEST(host_belongs_to_one_pool),
+		TEST(state_that_cannot_be_kept_is_an_error),
 		TEST(events_of_the_kernel),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
