@@ -29,6 +29,8 @@ static const struct {
 	{ "transactional.id", "gpubus does not use Kafka transactions" },
 	{ "partitioner", "gpubus names the partition of every record itself" },
 	{ "group.id", "each service has its own option for it" },
+	{ "session.timeout.ms",
+	  "--session-timeout is for it: a delivery is given up before the session ends" },
 	{ "enable.auto.commit", "offsets are committed when what they caused is in the log" },
 	{ "auto.commit.enable", "offsets are committed when what they caused is in the log" },
 	{ "enable.auto.offset.store", "offsets are committed when what they caused is in the log" },

@@ -219,20 +219,11 @@ static int subscribe(struct bus_group *group, const struct bus_group_options *op
 	return 1;
 }
 
-static int64_t session_timeout_ms(const struct bus_config *config,
-				  const struct bus_group_options *options)
-{
-	const char *set = bus_config_get(config, "session.timeout.ms");
-
-	if (set)
-		return atoll(set);
-	return options->session_timeout_ms ? options->session_timeout_ms : SESSION_TIMEOUT_MS;
-}
-
 static int client_new(struct bus_group *group, const struct bus_config *config,
 		      const struct bus_group_options *options, struct kafka_client **ret_client)
 {
-	int64_t session_ms = session_timeout_ms(config, options);
+	int64_t session_ms =
+		options->session_timeout_ms ? options->session_timeout_ms : SESSION_TIMEOUT_MS;
 	char session[24], heartbeat[24], poll[24];
 	const struct kafka_property guarantees[] = {
 		{ "group.id", options->group_id },

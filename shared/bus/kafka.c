@@ -80,8 +80,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 		log_write(ours, "kafka %s: %s: %s", client->role, facility, text);
 }
 
-rd_kafka_conf_t *kafka_conf_new(const struct bus_config *config,
-				const struct kafka_property *guarantees, size_t n)
+rd_kafka_conf_t *kafka_conf_new(const struct bus_config *config, const struct kafka_property *own,
+				size_t n)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
@@ -89,8 +89,7 @@ rd_kafka_conf_t *kafka_conf_new(const struct bus_config *config,
 	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
 		conf_set(conf, defaults[i].name, defaults[i].value);
 	for (size_t i = 0; i < n; i++)
-		conf_set(conf, guarantees[i].name, guarantees[i].value);
-	/* Nothing in it is among the guarantees: bus_config_set() refuses those. */
+		conf_set(conf, own[i].name, own[i].value);
 	for (size_t i = 0; i < config->n; i++)
 		conf_set(conf, config->items[i].name, config->items[i].value);
 	/* From 2.2 on: how long a full queue keeps from fetching; a second by default. */

@@ -29,10 +29,10 @@ struct kafka_client {
 	atomic_llong log_suppressed;
 };
 
-/* The settings of one client: our defaults, what people set over them, and `guarantees`, which nobody
- * overrides. */
-rd_kafka_conf_t *kafka_conf_new(const struct bus_config *config,
-				const struct kafka_property *guarantees, size_t n);
+/* The settings of one client: our defaults, `own` over them, and over both what people set, which is
+ * nothing that a guarantee rests on: bus_config_set() refuses that. */
+rd_kafka_conf_t *kafka_conf_new(const struct bus_config *config, const struct kafka_property *own,
+				size_t n);
 /* Consumes `conf`. Positive: librdkafka refuses the settings, the reason was logged. */
 int kafka_client_new(rd_kafka_type_t type, const char *role, rd_kafka_conf_t *conf, void *owner,
 		     struct kafka_client **ret_client) MUST_CHECK;

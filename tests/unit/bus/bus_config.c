@@ -90,6 +90,7 @@ static void test_what_guarantees_rest_on_is_refused(void **state)
 		"auto.offset.reset=latest",
 		"partition.assignment.strategy=cooperative-sticky",
 		"group.id=mine",
+		"session.timeout.ms=3000",
 		"transactional.id=x",
 		"retries=3",
 	};
