@@ -118,24 +118,35 @@ const char *decide_host_of(const struct deciding *deciding, const struct assignm
 
 /* ---- VmRequested ---- */
 
+/* One of `n` names so far: the first ones are told, the others counted. */
+static void put_name(struct buf *text, size_t *n, const char *intro, const char *name)
+{
+	if (*n < LIMIT_REJECTION_NAMES)
+		buf_printf(text, "%s%s", *n ? ", " : intro, name);
+	(*n)++;
+}
+
+static const char *finish_names(struct deciding *deciding, struct buf *text, size_t n)
+{
+	if (n > LIMIT_REJECTION_NAMES)
+		buf_printf(text, " (and %zu more)", n - LIMIT_REJECTION_NAMES);
+	return arena_strndup(deciding->arena, text->data, text->len);
+}
+
 static const char *list_pools(struct deciding *deciding)
 {
 	cleanup(buf_deinit) struct buf text = { 0 };
 	const struct fleet *fleet = &deciding->state->fleet;
+	const struct catalog *catalog = deciding->state->catalog;
 	const struct vm_pool_defined *defined;
 	size_t n = 0;
 
-	for (size_t i = 0;
-	     n < LIMIT_REJECTION_NAMES && (defined = catalog_pool_at(deciding->state->catalog, i));
-	     i++)
-		buf_printf(&text, "%s%s", n++ ? ", " : "; pools here: ", defined->pool_id);
-	for (uint32_t i = 0; i < fleet->n_pool_slots && n < LIMIT_REJECTION_NAMES; i++)
-		if (fleet->pools[i] && !catalog_pool(deciding->state->catalog, fleet->pools[i]->id))
-			buf_printf(&text, "%s%s",
-				   n++ ? ", " : "; pools here: ", fleet->pools[i]->id);
-	if (n == 0)
-		return "; there is no pool at all";
-	return arena_strndup(deciding->arena, text.data, text.len);
+	for (size_t i = 0; (defined = catalog_pool_at(catalog, i)); i++)
+		put_name(&text, &n, "; pools here: ", defined->pool_id);
+	for (uint32_t i = 0; i < fleet->n_pool_slots; i++)
+		if (fleet->pools[i] && !catalog_pool(catalog, fleet->pools[i]->id))
+			put_name(&text, &n, "; pools here: ", fleet->pools[i]->id);
+	return n ? finish_names(deciding, &text, n) : "; there is no pool at all";
 }
 
 static const char *list_types(struct deciding *deciding, const char *pool_id)
@@ -144,15 +155,10 @@ static const char *list_types(struct deciding *deciding, const char *pool_id)
 	const struct vm_type_defined *type;
 	size_t n = 0;
 
-	for (size_t i = 0;
-	     n < LIMIT_REJECTION_NAMES && (type = catalog_type_at(deciding->state->catalog, i));
-	     i++)
+	for (size_t i = 0; (type = catalog_type_at(deciding->state->catalog, i)); i++)
 		if (strcmp(type->pool_id, pool_id) == 0)
-			buf_printf(&text, "%s%s",
-				   n++ ? ", " : "; its VM types: ", type->vm_type_id);
-	if (n == 0)
-		return "; it has no VM types at all";
-	return arena_strndup(deciding->arena, text.data, text.len);
+			put_name(&text, &n, "; its VM types: ", type->vm_type_id);
+	return n ? finish_names(deciding, &text, n) : "; it has no VM types at all";
 }
 
 static void reject_vm_has_gpus(struct deciding *deciding, const struct assignment *assignment)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
+
 static void a_request_gets_gpus_and_the_same_answer_again(void **state)
 {
 	struct world *w = *state;
@@ -105,6 +107,18 @@ static void what_is_not_there_is_refused_with_the_names_that_are(void **state)
 			    "P4] (10de:1bb3), TU104GL [Tesla T4] (10de:1eb8)");
 	assert_non_null(strstr(world_ask(w, "r5 vm1 10de:ffff*1"), "MODEL_UNKNOWN"));
 	assert_non_null(strstr(world_ask(w, "r6 vm1 10de:1bb3:10de:0000*1"), "MODEL_UNKNOWN"));
+}
+
+static void names_that_are_left_out_are_counted(void **state)
+{
+	struct world *w = *state;
+	world_host(w, "h1 P4*1");
+	for (int i = 0; i < LIMIT_REJECTION_NAMES + 3; i++) {
+		char text[16];
+		snprintf(text, sizeof(text), "t%d P4*1", i);
+		world_type(w, text);
+	}
+	assert_non_null(strstr(world_ask(w, "r1 vm1 type=huge"), ", t31 (and 3 more)"));
 }
 
 static void a_pool_of_nothing_says_so(void **state)
@@ -323,6 +337,7 @@ int main(void)
 		STORY(what_is_no_request_is_refused_by_field),
 		STORY(what_cannot_be_answered_is_unusable),
 		STORY(what_is_not_there_is_refused_with_the_names_that_are),
+		STORY(names_that_are_left_out_are_counted),
 		STORY(a_pool_of_nothing_says_so),
 		STORY(absence_is_said_only_when_it_is_known),
 		STORY(a_vm_has_one_set_of_gpus),
