@@ -96,9 +96,11 @@ int scheduler_options_parse(struct scheduler_options *options, int argc, char **
 
 	int operands;
 	int r = options_parse(&program, argc, argv, &operands);
-	if (r == 0 && options->delivery_deadline_ms >= options->session_timeout_ms) {
-		fprintf(stderr, "gpubus-scheduler: --delivery-deadline must be shorter than "
-				"--session-timeout\n");
+	if (r == 0 && (options->delivery_deadline_ms <= 0 ||
+		       options->delivery_deadline_ms >= options->session_timeout_ms)) {
+		fprintf(stderr,
+			"gpubus-scheduler: --delivery-deadline must be more than 0 and shorter "
+			"than --session-timeout\n");
 		return OPTIONS_WRONG;
 	}
 	return r;
