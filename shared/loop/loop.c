@@ -171,11 +171,6 @@ void loop_shutdown(struct loop *loop)
 	calls_run(&loop->on_shutdown);
 }
 
-bool loop_is_shutting_down(const struct loop *loop)
-{
-	return loop->shutting_down;
-}
-
 void loop_defer(struct loop *loop, loop_fn fn, void *context)
 {
 	pthread_mutex_lock(&loop->lock);

@@ -36,7 +36,6 @@ void loop_catch_signals(struct loop *loop, int64_t grace_ms);
 void loop_on_shutdown(struct loop *loop, loop_fn fn, void *context);
 /* As if a signal had come. Further calls do nothing. */
 void loop_shutdown(struct loop *loop);
-bool loop_is_shutting_down(const struct loop *loop);
 
 /* Calls `fn` on the loop's thread, soon, never from inside this call, in the order of the calls.
  * From any thread, as long as the loop exists. What is pending at loop_free() is dropped. */
