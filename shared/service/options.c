@@ -262,6 +262,9 @@ int option_set_count(void *target, const char *value, struct buf *error)
 	return 0;
 }
 
+/* In microseconds and added to a time it still fits. */
+#define DURATION_MAX_MS (INT64_MAX / 4000)
+
 int option_set_duration_ms(void *target, const char *value, struct buf *error)
 {
 	static const struct {
@@ -277,7 +280,8 @@ int option_set_duration_ms(void *target, const char *value, struct buf *error)
 	if (!parse_count(value, &count, &rest))
 		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 			if (!strcmp(rest, units[i].name) &&
-			    !__builtin_mul_overflow(count, units[i].ms, &count)) {
+			    !__builtin_mul_overflow(count, units[i].ms, &count) &&
+			    count <= DURATION_MAX_MS) {
 				*(int64_t *)target = count;
 				return 0;
 			}

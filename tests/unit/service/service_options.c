@@ -142,6 +142,7 @@ static void test_mistakes_are_outcomes(void **state)
 	assert_int_equal(parse(NULL, "--count", "99999999999999999999", NULL), OPTIONS_WRONG);
 	assert_int_equal(parse(NULL, "--timeout", "5 parsecs", NULL), OPTIONS_WRONG);
 	assert_int_equal(parse(NULL, "--timeout", "9223372036854775807h", NULL), OPTIONS_WRONG);
+	assert_int_equal(parse(NULL, "--timeout", "9223372036854775s", NULL), OPTIONS_WRONG);
 	assert_int_equal(parse(NULL, "--log-level", "loud", NULL), OPTIONS_WRONG);
 	assert_int_equal(parse(NULL, "operand", NULL), OPTIONS_WRONG);
 	setenv("GPUBUS_COUNT", "many", 1);
