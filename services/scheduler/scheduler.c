@@ -259,7 +259,8 @@ static void on_follow_error(void *context, struct bus_partition place, enum bus_
 	/* Retention has overtaken the reading of a topic that is not the log: what is left of it is
 	 * all there is to know. */
 	if (kind == BUS_READ_OFFSET_MISSING && place.topic != TOPIC_DECISIONS) {
-		bus_reader_start(scheduler->reader, place.topic, place.partition, BUS_BEGINNING);
+		bus_reader_start(scheduler->fleet_reader, place.topic, place.partition,
+				 BUS_BEGINNING);
 		return;
 	}
 	if (place.topic == TOPIC_CATALOG) {
@@ -361,12 +362,15 @@ static int start_bus(struct scheduler *scheduler)
 		return r;
 	if ((r = bus_offsets_new(scheduler->loop, bus, NULL, &scheduler->offsets)) != 0)
 		return r;
-	if ((r = bus_reader_new(scheduler->loop, bus, &reader, scheduler, &scheduler->reader)) != 0)
+	if ((r = bus_reader_new(scheduler->loop, bus, &reader, scheduler,
+				&scheduler->log_reader)) != 0 ||
+	    (r = bus_reader_new(scheduler->loop, bus, &reader, scheduler,
+				&scheduler->fleet_reader)) != 0)
 		return r;
 	/* Their dead letters are without the original's headers for it: a takeover reads all of them. */
-	bus_reader_skip_headers(scheduler->reader, TOPIC_INVENTORY);
-	bus_reader_skip_headers(scheduler->reader, TOPIC_HOSTS);
-	bus_reader_start(scheduler->reader, TOPIC_CATALOG, 0, BUS_BEGINNING);
+	bus_reader_skip_headers(scheduler->fleet_reader, TOPIC_INVENTORY);
+	bus_reader_skip_headers(scheduler->fleet_reader, TOPIC_HOSTS);
+	bus_reader_start(scheduler->fleet_reader, TOPIC_CATALOG, 0, BUS_BEGINNING);
 	return bus_group_new(scheduler->loop, bus, &group_options, &group, scheduler,
 			     &scheduler->group);
 }
@@ -451,7 +455,8 @@ void scheduler_free(struct scheduler *scheduler)
 		return;
 	loop_timer_free(scheduler->tick);
 	bus_group_free(scheduler->group);
-	bus_reader_free(scheduler->reader);
+	bus_reader_free(scheduler->log_reader);
+	bus_reader_free(scheduler->fleet_reader);
 	bus_offsets_free(scheduler->offsets);
 	bus_producer_purge_and_free(scheduler->producer);
 	store_free(scheduler->store);

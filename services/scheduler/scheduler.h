@@ -1,5 +1,5 @@
 /*
- * The wiring of a scheduler: one consumer group for the inputs, one reader for what is followed, one
+ * The wiring of a scheduler: one consumer group for the inputs, two readers for what is followed, one
  * producer, one store, and a shard per partition between them. Everything happens on the loop.
  */
 #pragma once

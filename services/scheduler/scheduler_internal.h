@@ -34,7 +34,10 @@ struct scheduler {
 	struct catalog_feed *feed;
 	struct bus_producer *producer;
 	struct bus_group *group;
-	struct bus_reader *reader;
+	/* Decisions apart from the rest: a fetch names all partitions of its client, and only those of
+	 * decisions are fetched again and again. */
+	struct bus_reader *log_reader;
+	struct bus_reader *fleet_reader; /* inventory, hosts, catalog */
 	struct bus_offsets *offsets;
 	struct store *store;
 	struct shard **shards;

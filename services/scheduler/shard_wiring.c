@@ -56,22 +56,22 @@ static void io_commit(void *context, enum topic input, int32_t partition, int64_
 static void io_follow_decisions(void *context, int32_t partition, int64_t offset)
 {
 	struct scheduler *scheduler = context;
-	bus_reader_start(scheduler->reader, TOPIC_DECISIONS, partition, offset);
+	bus_reader_start(scheduler->log_reader, TOPIC_DECISIONS, partition, offset);
 }
 
 static void io_follow_fleet(void *context, int32_t partition)
 {
 	struct scheduler *scheduler = context;
-	bus_reader_start(scheduler->reader, TOPIC_INVENTORY, partition, BUS_BEGINNING);
-	bus_reader_start(scheduler->reader, TOPIC_HOSTS, partition, BUS_BEGINNING);
+	bus_reader_start(scheduler->fleet_reader, TOPIC_INVENTORY, partition, BUS_BEGINNING);
+	bus_reader_start(scheduler->fleet_reader, TOPIC_HOSTS, partition, BUS_BEGINNING);
 }
 
 static void io_unfollow(void *context, int32_t partition)
 {
 	struct scheduler *scheduler = context;
-	bus_reader_stop(scheduler->reader, TOPIC_DECISIONS, partition);
-	bus_reader_stop(scheduler->reader, TOPIC_INVENTORY, partition);
-	bus_reader_stop(scheduler->reader, TOPIC_HOSTS, partition);
+	bus_reader_stop(scheduler->log_reader, TOPIC_DECISIONS, partition);
+	bus_reader_stop(scheduler->fleet_reader, TOPIC_INVENTORY, partition);
+	bus_reader_stop(scheduler->fleet_reader, TOPIC_HOSTS, partition);
 }
 
 /* An empty topic has nothing to be read, wherever its offsets stand. */

@@ -46,7 +46,7 @@ static const struct kafka_property guarantees[] = {
 	/* Of no effect, as every message names its partition; a slip would agree with Java's. */
 	{ "partitioner", "murmur2_random" },
 	/* What comes while a request is under way makes the next batch; waiting longer only delays. */
-	{ "linger.ms", "0" },
+	{ "linger.ms", "1" },
 	{ "retry.backoff.ms", "50" },
 };
 

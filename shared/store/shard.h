@@ -57,6 +57,7 @@ struct call {
 struct store_loading;
 
 struct shard {
+	int64_t applied_at_us; /* when the last batch was sent */
 	struct shard_env *env;
 	int32_t number;
 	struct call *call; /* owned by itself, freed by its answer; NULL: none under way */

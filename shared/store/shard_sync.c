@@ -127,8 +127,12 @@ static void call_switch(struct shard *shard)
 
 /* ---- what to do next ------------------------------------------------------------------------ */
 
-/* A group that may still grow waits for `linger_ms`, unless nothing more will come. */
-static bool take_group(struct shard *shard, bool at_once)
+/*
+ * A group that may still grow waits for `linger_ms`, and until `pause_ms` after the one before it:
+ * alone it goes at once, in a stream of them each call carries many decisions, and rows that are
+ * overwritten soon are never sent. A full group waits for nothing, nor one behind which nothing comes.
+ */
+static bool take_group(struct shard *shard, int64_t not_before_us, bool at_once)
 {
 	const struct row_queue *queue = &shard->queue;
 	const struct row_group *first = queue->first;
@@ -136,7 +140,10 @@ static bool take_group(struct shard *shard, bool at_once)
 		return false;
 	if (!at_once && first == queue->last && first->n_rows < queue->group_rows_max) {
 		int64_t linger_us = (int64_t)shard->env->config.linger_ms * 1000;
-		int64_t left_us = first->since_us + linger_us - clock_monotonic_us();
+		int64_t due_us = first->since_us + linger_us;
+		if (due_us < not_before_us)
+			due_us = not_before_us;
+		int64_t left_us = due_us - clock_monotonic_us();
 		if (left_us > 0) {
 			store_shard_wake(shard->env, (left_us + 999) / 1000);
 			return false;
@@ -148,15 +155,18 @@ static bool take_group(struct shard *shard, bool at_once)
 
 static void step_follow(struct shard *shard)
 {
-	if (shard->inflight || take_group(shard, false))
-		call_apply(shard);
+	int64_t not_before_us = shard->applied_at_us + (int64_t)shard->env->config.pause_ms * 1000;
+	if (!shard->inflight && !take_group(shard, not_before_us, false))
+		return;
+	shard->applied_at_us = clock_monotonic_us();
+	call_apply(shard);
 }
 
 static void step_rewrite(struct shard *shard)
 {
 	if (!shard->begun)
 		call_begin(shard);
-	else if (shard->inflight || take_group(shard, shard->ended))
+	else if (shard->inflight || take_group(shard, 0, shard->ended))
 		call_stage(shard);
 	else if (shard->ended && !shard->queue.first)
 		call_switch(shard);

@@ -95,6 +95,8 @@ static void set_defaults(struct store_config *config)
 		config->batch_rows_max = 2000;
 	if (!config->linger_ms)
 		config->linger_ms = 2;
+	if (!config->pause_ms)
+		config->pause_ms = 25;
 	if (!config->check_interval_ms)
 		config->check_interval_ms = 1000;
 	if (!config->connect_timeout_ms)

@@ -73,6 +73,7 @@ struct store_config {
 	uint64_t queue_bytes_max; /* of all shards; beyond it the longest one is dropped [64 MiB] */
 	uint32_t batch_rows_max; /* rows in one call, unless one submitted batch is larger [2000] */
 	uint32_t linger_ms;	 /* a batch waits this long for more rows [2] */
+	uint32_t pause_ms;	 /* and this long after the one before it [25] */
 	uint32_t check_interval_ms;  /* meta is compared this often when nothing flows [1000] */
 	uint32_t connect_timeout_ms; /* [2000] */
 	uint32_t command_timeout_ms; /* [5000] */

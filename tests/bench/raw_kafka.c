@@ -46,7 +46,7 @@ rd_kafka_t *raw_producer(const char *bootstrap)
 	set(conf, "enable.idempotence", "true");
 	set(conf, "acks", "all");
 	set(conf, "message.timeout.ms", "0");
-	set(conf, "linger.ms", "0");
+	set(conf, "linger.ms", "1");
 	set(conf, "queue.buffering.max.messages", "1000000");
 	return client(RD_KAFKA_PRODUCER, conf);
 }
