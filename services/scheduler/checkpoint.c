@@ -189,8 +189,9 @@ static struct store_meta present_meta(const struct shard *shard)
 
 void shard_submit_rows(struct shard *shard)
 {
-	/* Not while the fleet is still being read: most hosts would be written again and again. */
-	if (is_steady(shard)) {
+	/* Not while the fleet is still being read: most hosts would be written again and again. Nor while
+	 * resting: the next owner may just have loaded the checkpoint. */
+	if (is_steady(shard) && shard->phase != SHARD_RESTING) {
 		drop_gone_hosts(shard);
 		shard_take_dirty_hosts(shard->state, FLEET_HOSTS_PER_TURN, collect_fleet_row,
 				       shard);
