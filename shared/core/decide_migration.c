@@ -100,6 +100,13 @@ void decide_migration_check(struct deciding *deciding)
 					   check->pool_id));
 		return;
 	}
+	if (vm->assignment->release_request_id) {
+		decide_reject(deciding, CODE_VM_HAS_NO_GPUS,
+			      arena_printf(arena,
+					   "the GPUs of VM %s are being released (request %s)",
+					   check->vm_id, vm->assignment->release_request_id));
+		return;
+	}
 	if (check->reserve == 1) {
 		decide_reject(deciding, CODE_NOT_SUPPORTED,
 			      "reserve: this version checks but does not hold the GPUs");

@@ -52,6 +52,17 @@ static void what_cannot_be_checked(void **state)
 	assert_string_equal(world_migrate(w, "m4 vm1"), "no | h1 CURRENT_HOST");
 }
 
+static void a_vm_whose_gpus_are_being_released(void **state)
+{
+	struct world *w = *state;
+	world_host(w, "h1 P4*1");
+	world_host(w, "h2 P4*1");
+	world_ask(w, "r1 vm1 P4*1");
+	world_release(w, "x1 vm1"); /* the pool has agents: they must detach first */
+	assert_string_equal(world_migrate(w, "m1 vm1"),
+			    "VM_HAS_NO_GPUS: the GPUs of VM vm1 are being released (request x1)");
+}
+
 static void a_no_waits_until_it_is_known(void **state)
 {
 	struct world *w = *state;
@@ -82,11 +93,9 @@ int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
-		STORY(any_host_best_first),
-		STORY(a_target),
-		STORY(what_cannot_be_checked),
-		STORY(a_no_waits_until_it_is_known),
-		STORY(other_boards_of_the_model_will_do),
+		STORY(any_host_best_first),	     STORY(a_target),
+		STORY(what_cannot_be_checked),	     STORY(a_vm_whose_gpus_are_being_released),
+		STORY(a_no_waits_until_it_is_known), STORY(other_boards_of_the_model_will_do),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
