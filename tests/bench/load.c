@@ -157,7 +157,7 @@ static void on_message(struct load *load, const rd_kafka_message_t *message)
 		return;
 	}
 	if (!vm->busy || granted == vm->holds)
-		raw_die("answered twice, or not what was asked");
+		return; /* told again: delivery is at least once */
 	if (granted)
 		load->answered_us[load->n_answered++] = age_us;
 	vm->busy = false;
