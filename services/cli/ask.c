@@ -157,6 +157,13 @@ static void on_answer(struct waiting *waiting, const struct message *message)
 		return;
 	print_answer(waiting, message, &answer, kind);
 	waiting->status = kind == ANSWER_REFUSED ? STATUS_REFUSED : STATUS_OK;
+	/* A request id is answered once, whatever comes under it later. */
+	const char *vm_id = record_vm_id(&answer);
+	if (*vm_id && strcmp(vm_id, record_vm_id(waiting->request)) != 0) {
+		complain("request id %s was used before, for VM %s: this is the answer it got",
+			 record_request_id(waiting->request), vm_id);
+		waiting->status = STATUS_ERROR;
+	}
 	loop_stop(waiting->session->loop);
 }
 

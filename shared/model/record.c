@@ -298,3 +298,8 @@ const char *record_request_id(const struct record *record)
 {
 	return string_field(record, "request_id");
 }
+
+const char *record_vm_id(const struct record *record)
+{
+	return string_field(record, "vm_id");
+}

@@ -309,3 +309,5 @@ const void *record_body_const(const struct record *record);
 const char *record_pool_id(const struct record *record);
 /* The request a record asks or answers, or "". */
 const char *record_request_id(const struct record *record);
+/* The VM it is about, or "". */
+const char *record_vm_id(const struct record *record);
