@@ -16,7 +16,8 @@ struct bus_reader {
 	struct bus_reader_callbacks callbacks;
 	void *context;		    /* the owner's */
 	struct noted_error *noted;  /* owned, a list: to be reported at the end of this turn */
-	bool *freed;		    /* not owned: set when the reader goes away during a report */
+	bool serving;		    /* in on_served(), which reports errors */
+	bool free_wanted;	    /* bus_reader_free() was called meanwhile */
 	int32_t partitions[TOPICS]; /* of each topic at the reader's start; 0: not known */
 };
 
@@ -140,23 +141,21 @@ static void on_served(void *owner)
 {
 	struct bus_reader *reader = owner;
 	struct noted_error *noted = steal(&reader->noted);
-	bool freed = false;
 
-	if (noted)
-		reader->freed = &freed;
+	reader->serving = true;
 	while (noted) {
 		struct noted_error *next = noted->next;
-		struct intake_slot *slot = freed ? NULL
-						 : intake_slot(reader->intake, noted->place.topic,
-							       noted->place.partition);
+		struct intake_slot *slot =
+			intake_slot(reader->intake, noted->place.topic, noted->place.partition);
 
-		if (slot && slot->open)
+		if (!reader->free_wanted && slot && slot->open)
 			on_error(reader, noted->place, noted->error, noted->reason);
 		free(noted);
 		noted = next;
 	}
-	if (!freed)
-		reader->freed = NULL;
+	reader->serving = false;
+	if (reader->free_wanted)
+		bus_reader_free(reader);
 }
 
 /* librdkafka's error callback, which only takes notes. That a partition does not exist comes this way,
@@ -305,8 +304,10 @@ void bus_reader_free(struct bus_reader *reader)
 {
 	if (!reader)
 		return;
-	if (reader->freed)
-		*reader->freed = true;
+	if (reader->serving) {
+		reader->free_wanted = true;
+		return;
+	}
 	while (reader->noted) {
 		struct noted_error *noted = reader->noted;
 
