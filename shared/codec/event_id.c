@@ -90,6 +90,9 @@ static void put_own(struct buf *id, const struct record *record)
 	case RECORD_VM_RELEASED:
 	case RECORD_MIGRATION_CHECK:
 	case RECORD_MIGRATION_VERDICT:
+	case RECORD_OPERATOR_COMMAND:
+	case RECORD_HOST_MARKED:
+	case RECORD_GPU_MARKED:
 		buf_puts(id, record_request_id(record));
 		break;
 	case RECORD_GPU_ATTACHMENT:
@@ -103,6 +106,10 @@ static void put_own(struct buf *id, const struct record *record)
 		buf_puts(id, text(record->gpu_assigned.assignment_id));
 		buf_putc(id, '/');
 		buf_puts(id, text(record->gpu_assigned.state));
+		/* The agent may reach a state again: each time is news. */
+		if (record->gpu_assigned.attach_state)
+			buf_printf(id, "/%s@%" PRId64, record->gpu_assigned.attach_state,
+				   record->gpu_assigned.decided_at);
 		break;
 	case RECORD_GPU_RELEASED:
 		buf_puts(id, text(record->gpu_released.assignment_id));

@@ -92,8 +92,7 @@ void decide_attachment(struct deciding *deciding)
 {
 	const struct gpu_attachment *report = &deciding->event->gpu_attachment;
 	deciding->decision->kind = DECISION_NOTHING;
-	if (id_problem(report->vm_id) || strcmp(report->state, "DETACHED") != 0 ||
-	    report->clean != 1)
+	if (id_problem(report->vm_id) || strcmp(report->state, "DETACHED") != 0)
 		return;
 	const struct ledger_vm *vm =
 		ledger_find_vm(&deciding->state->ledger, report->pool_id, report->vm_id);

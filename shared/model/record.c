@@ -38,6 +38,9 @@ static const struct field vm_pool_defined_fields[] = {
 	REQUIRED(vm_pool_defined, name, STRING),
 	REQUIRED(vm_pool_defined, attach, STRING),
 	REQUIRED(vm_pool_defined, policy, STRING),
+	REQUIRED(vm_pool_defined, on_attach_failure, STRING),
+	REQUIRED(vm_pool_defined, attach_attempts, LONG),
+	REQUIRED(vm_pool_defined, after_release, STRING),
 };
 
 INFO(vm_pool_defined, "VmPoolDefined");
@@ -104,7 +107,8 @@ INFO(vm_requested, "VmRequested");
 static const struct field vm_released_fields[] = {
 	REQUIRED(vm_released, request_id, STRING), REQUIRED(vm_released, vm_id, STRING),
 	REQUIRED(vm_released, pool_id, STRING),	   OPTIONAL(vm_released, force, BOOLEAN),
-	OPTIONAL(vm_released, reason, STRING),	   OPTIONAL(vm_released, requested_at, TIME),
+	OPTIONAL(vm_released, reason, STRING),	   OPTIONAL(vm_released, actor, STRING),
+	OPTIONAL(vm_released, requested_at, TIME),
 };
 
 INFO(vm_released, "VmReleased");
@@ -120,15 +124,41 @@ static const struct field migration_check_fields[] = {
 
 INFO(migration_check, "MigrationCheck");
 
+static const struct field attached_gpu_fields[] = {
+	REQUIRED(attached_gpu, gpu_id, STRING),
+	REQUIRED(attached_gpu, state, STRING),
+	OPTIONAL(attached_gpu, code, STRING),
+	OPTIONAL(attached_gpu, reason, STRING),
+};
+
+INFO(attached_gpu, "AttachedGpu");
+
 static const struct field gpu_attachment_fields[] = {
-	REQUIRED(gpu_attachment, assignment_id, STRING), REQUIRED(gpu_attachment, vm_id, STRING),
-	REQUIRED(gpu_attachment, pool_id, STRING),	 REQUIRED(gpu_attachment, host, STRING),
-	REQUIRED(gpu_attachment, state, STRING),	 OPTIONAL(gpu_attachment, clean, BOOLEAN),
-	OPTIONAL(gpu_attachment, reason, STRING),	 STRINGS(gpu_attachment, gpu_ids),
+	REQUIRED(gpu_attachment, assignment_id, STRING),
+	REQUIRED(gpu_attachment, vm_id, STRING),
+	REQUIRED(gpu_attachment, pool_id, STRING),
+	REQUIRED(gpu_attachment, host, STRING),
+	REQUIRED(gpu_attachment, state, STRING),
+	OPTIONAL(gpu_attachment, code, STRING),
+	OPTIONAL(gpu_attachment, reason, STRING),
+	RECORDS(gpu_attachment, gpus, attached_gpu),
 	REQUIRED(gpu_attachment, observed_at, TIME),
 };
 
 INFO(gpu_attachment, "GpuAttachment");
+
+static const struct field operator_command_fields[] = {
+	REQUIRED(operator_command, request_id, STRING),
+	REQUIRED(operator_command, pool_id, STRING),
+	REQUIRED(operator_command, command, STRING),
+	OPTIONAL(operator_command, host, STRING),
+	OPTIONAL(operator_command, gpu_id, STRING),
+	OPTIONAL(operator_command, reason, STRING),
+	REQUIRED(operator_command, actor, STRING),
+	OPTIONAL(operator_command, requested_at, TIME),
+};
+
+INFO(operator_command, "OperatorCommand");
 
 static const struct field epoch_started_fields[] = {
 	REQUIRED(epoch_started, shard, LONG),
@@ -148,6 +178,14 @@ static const struct field assigned_gpu_fields[] = {
 
 INFO(assigned_gpu, "AssignedGpu");
 
+static const struct field quarantined_gpu_fields[] = {
+	REQUIRED(quarantined_gpu, gpu_id, STRING),
+	REQUIRED(quarantined_gpu, code, STRING),
+	REQUIRED(quarantined_gpu, reason, STRING),
+};
+
+INFO(quarantined_gpu, "QuarantinedGpu");
+
 static const struct field gpu_assigned_fields[] = {
 	REQUIRED(gpu_assigned, assignment_id, STRING),
 	REQUIRED(gpu_assigned, request_id, STRING),
@@ -161,16 +199,31 @@ static const struct field gpu_assigned_fields[] = {
 	REQUIRED(gpu_assigned, ram_gb, LONG),
 	RECORDS(gpu_assigned, gpus, assigned_gpu),
 	OPTIONAL(gpu_assigned, release_request_id, STRING),
+	OPTIONAL(gpu_assigned, attach_state, STRING),
+	OPTIONAL(gpu_assigned, attach_code, STRING),
+	OPTIONAL(gpu_assigned, attach_reason, STRING),
+	REQUIRED(gpu_assigned, after_release, STRING),
+	REQUIRED(gpu_assigned, pinned, BOOLEAN),
+	STRINGS(gpu_assigned, failed_hosts),
+	OPTIONAL(gpu_assigned, replaces, STRING),
+	RECORDS(gpu_assigned, quarantined, quarantined_gpu),
 	REQUIRED(gpu_assigned, decided_at, TIME),
 };
 
 INFO(gpu_assigned, "GpuAssigned");
 
 static const struct field gpu_released_fields[] = {
-	REQUIRED(gpu_released, assignment_id, STRING), REQUIRED(gpu_released, request_id, STRING),
-	REQUIRED(gpu_released, vm_id, STRING),	       REQUIRED(gpu_released, pool_id, STRING),
-	REQUIRED(gpu_released, host, STRING),	       RECORDS(gpu_released, gpus, assigned_gpu),
-	OPTIONAL(gpu_released, reason, STRING),	       REQUIRED(gpu_released, decided_at, TIME),
+	REQUIRED(gpu_released, assignment_id, STRING),
+	REQUIRED(gpu_released, request_id, STRING),
+	REQUIRED(gpu_released, vm_id, STRING),
+	REQUIRED(gpu_released, pool_id, STRING),
+	REQUIRED(gpu_released, host, STRING),
+	RECORDS(gpu_released, gpus, assigned_gpu),
+	OPTIONAL(gpu_released, reason, STRING),
+	REQUIRED(gpu_released, code, STRING),
+	OPTIONAL(gpu_released, actor, STRING),
+	RECORDS(gpu_released, quarantined, quarantined_gpu),
+	REQUIRED(gpu_released, decided_at, TIME),
 };
 
 INFO(gpu_released, "GpuReleased");
@@ -230,6 +283,24 @@ static const struct field migration_verdict_fields[] = {
 
 INFO(migration_verdict, "MigrationVerdict");
 
+static const struct field host_marked_fields[] = {
+	REQUIRED(host_marked, request_id, STRING), REQUIRED(host_marked, pool_id, STRING),
+	REQUIRED(host_marked, host, STRING),	   REQUIRED(host_marked, mark, STRING),
+	OPTIONAL(host_marked, reason, STRING),	   REQUIRED(host_marked, actor, STRING),
+	REQUIRED(host_marked, decided_at, TIME),
+};
+
+INFO(host_marked, "HostMarked");
+
+static const struct field gpu_marked_fields[] = {
+	REQUIRED(gpu_marked, request_id, STRING), REQUIRED(gpu_marked, pool_id, STRING),
+	REQUIRED(gpu_marked, host, STRING),	  REQUIRED(gpu_marked, gpu_id, STRING),
+	REQUIRED(gpu_marked, mark, STRING),	  OPTIONAL(gpu_marked, reason, STRING),
+	REQUIRED(gpu_marked, actor, STRING),	  REQUIRED(gpu_marked, decided_at, TIME),
+};
+
+INFO(gpu_marked, "GpuMarked");
+
 static const struct record_info *const infos[RECORD_TYPES] = {
 	[RECORD_VM_POOL_DEFINED] = &vm_pool_defined_info,
 	[RECORD_VM_TYPE_DEFINED] = &vm_type_defined_info,
@@ -239,12 +310,15 @@ static const struct record_info *const infos[RECORD_TYPES] = {
 	[RECORD_VM_RELEASED] = &vm_released_info,
 	[RECORD_MIGRATION_CHECK] = &migration_check_info,
 	[RECORD_GPU_ATTACHMENT] = &gpu_attachment_info,
+	[RECORD_OPERATOR_COMMAND] = &operator_command_info,
 	[RECORD_EPOCH_STARTED] = &epoch_started_info,
 	[RECORD_GPU_ASSIGNED] = &gpu_assigned_info,
 	[RECORD_GPU_RELEASED] = &gpu_released_info,
 	[RECORD_REQUEST_REJECTED] = &request_rejected_info,
 	[RECORD_REQUEST_COMPLETED] = &request_completed_info,
 	[RECORD_MIGRATION_VERDICT] = &migration_verdict_info,
+	[RECORD_HOST_MARKED] = &host_marked_info,
+	[RECORD_GPU_MARKED] = &gpu_marked_info,
 };
 
 const struct record_info *record_info(enum record_type type)

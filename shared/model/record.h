@@ -27,8 +27,11 @@ struct gpu_ask {
 struct vm_pool_defined {
 	const char *pool_id;
 	const char *name;
-	const char *attach; /* "agent" (default) or "external" */
-	const char *policy; /* "pack" (default) or "spread" */
+	const char *attach;	       /* "agent" (default) or "external" */
+	const char *policy;	       /* "pack" (default) or "spread" */
+	const char *on_attach_failure; /* "reschedule" (default) or "end" */
+	int64_t attach_attempts;       /* hosts tried at most, the first included */
+	const char *after_release;     /* "keep-vfio" (default) or "give-back" */
 };
 
 struct vm_type_defined {
@@ -104,6 +107,7 @@ struct vm_released {
 	const char *pool_id;
 	int64_t force; /* optional boolean: free at once, without the agent's word; needs a reason */
 	const char *reason;   /* optional */
+	const char *actor;    /* optional; needed with force */
 	int64_t requested_at; /* optional */
 };
 
@@ -116,17 +120,36 @@ struct migration_check {
 	int64_t requested_at;	 /* optional */
 };
 
+/* Why a GPU is DIRTY or STUCK, what an agent waits for, why it failed: codes of model/codes.h. */
+struct attached_gpu {
+	const char *gpu_id;
+	const char *state;  /* BOUND, ATTACHED, CLEAN, DIRTY or STUCK */
+	const char *code;   /* optional: with DIRTY and STUCK */
+	const char *reason; /* optional */
+};
+
 struct gpu_attachment {
 	const char *assignment_id;
 	const char *vm_id;
 	const char *pool_id;
 	const char *host;
-	const char *state;  /* BOUND, ATTACHED, DETACHED, FAILED */
-	int64_t clean;	    /* optional boolean, with DETACHED: reset and verified */
+	const char *state;  /* BOUND, ATTACHED, FAILED or DETACHED */
+	const char *code;   /* optional */
 	const char *reason; /* optional */
-	const char **gpu_ids;
-	size_t n_gpu_ids;
+	struct attached_gpu *gpus;
+	size_t n_gpus;
 	int64_t observed_at;
+};
+
+struct operator_command {
+	const char *request_id;
+	const char *pool_id;
+	const char *command; /* CORDON_HOST, UNCORDON_HOST, QUARANTINE_GPU or RETURN_GPU */
+	const char *host;    /* optional: with the first two */
+	const char *gpu_id;  /* optional: with the others */
+	const char *reason;  /* optional; needed to cordon and to quarantine */
+	const char *actor;
+	int64_t requested_at; /* optional */
 };
 
 /* ---- decisions and answers ----------------------------------------------------------------- */
@@ -150,6 +173,12 @@ struct assigned_gpu {
 	int64_t numa_node;   /* optional */
 };
 
+struct quarantined_gpu {
+	const char *gpu_id;
+	const char *code; /* of model/codes.h */
+	const char *reason;
+};
+
 struct gpu_assigned {
 	const char *assignment_id; /* VmRequested id + "/" + attempt */
 	const char *request_id;
@@ -164,18 +193,53 @@ struct gpu_assigned {
 	struct assigned_gpu *gpus;
 	size_t n_gpus;
 	const char *release_request_id; /* optional: with RELEASING */
+	const char *attach_state;	/* optional: BOUND or ATTACHED, as the agent says */
+	const char *attach_code;	/* optional: what the agent waits for */
+	const char *attach_reason;	/* optional */
+	const char *after_release;	/* "keep-vfio" or "give-back" */
+	int64_t pinned;			/* boolean: the request named its host */
+	const char **failed_hosts;	/* where it was tried before */
+	size_t n_failed_hosts;
+	const char *replaces; /* optional: the assignment that failed and ends with this record */
+	struct quarantined_gpu *quarantined; /* of that assignment */
+	size_t n_quarantined;
 	int64_t decided_at;
 };
 
 struct gpu_released {
 	const char *assignment_id;
-	const char *request_id; /* of the release */
+	const char *request_id; /* of the release; "": nobody asked for it */
 	const char *vm_id;
 	const char *pool_id;
 	const char *host;
 	struct assigned_gpu *gpus;
 	size_t n_gpus;
-	const char *reason; /* optional: of a forced release */
+	const char *reason; /* optional: of a forced release or a failed attachment */
+	const char *code;   /* RELEASED, FORCED or ATTACH_FAILED */
+	const char *actor;  /* optional: of a forced release */
+	struct quarantined_gpu *quarantined; /* those of gpus that are not free */
+	size_t n_quarantined;
+	int64_t decided_at;
+};
+
+struct host_marked {
+	const char *request_id;
+	const char *pool_id;
+	const char *host;
+	const char *mark;   /* CORDONED or OPEN */
+	const char *reason; /* optional */
+	const char *actor;
+	int64_t decided_at;
+};
+
+struct gpu_marked {
+	const char *request_id;
+	const char *pool_id;
+	const char *host;
+	const char *gpu_id;
+	const char *mark;   /* QUARANTINED or RETURNED */
+	const char *reason; /* optional */
+	const char *actor;
 	int64_t decided_at;
 };
 
@@ -188,7 +252,7 @@ struct host_reason {
 
 struct request_rejected {
 	const char *request_id;
-	const char *request_type; /* VmRequested, VmReleased or MigrationCheck */
+	const char *request_type; /* VmRequested, VmReleased, MigrationCheck or OperatorCommand */
 	const char *vm_id;	  /* optional */
 	const char *pool_id;
 	const char *code;
@@ -239,12 +303,15 @@ enum record_type {
 	RECORD_VM_RELEASED,
 	RECORD_MIGRATION_CHECK,
 	RECORD_GPU_ATTACHMENT,
+	RECORD_OPERATOR_COMMAND,
 	RECORD_EPOCH_STARTED,
 	RECORD_GPU_ASSIGNED,
 	RECORD_GPU_RELEASED,
 	RECORD_REQUEST_REJECTED,
 	RECORD_REQUEST_COMPLETED,
 	RECORD_MIGRATION_VERDICT,
+	RECORD_HOST_MARKED,
+	RECORD_GPU_MARKED,
 	RECORD_TYPES
 };
 
@@ -259,12 +326,15 @@ struct record {
 		struct vm_released vm_released;
 		struct migration_check migration_check;
 		struct gpu_attachment gpu_attachment;
+		struct operator_command operator_command;
 		struct epoch_started epoch_started;
 		struct gpu_assigned gpu_assigned;
 		struct gpu_released gpu_released;
 		struct request_rejected request_rejected;
 		struct request_completed request_completed;
 		struct migration_verdict migration_verdict;
+		struct host_marked host_marked;
+		struct gpu_marked gpu_marked;
 	};
 };
 

@@ -129,12 +129,12 @@ static void a_list_has_a_limit(void **state)
 	struct buf text = { 0 };
 	buf_puts(&text,
 		 "{\"assignment_id\": \"a\", \"vm_id\": \"v\", \"pool_id\": \"p\", \"host\": "
-		 "\"h\", \"state\": \"BOUND\", \"observed_at\": 1, \"gpu_ids\": [\"\"");
+		 "\"h\", \"state\": \"BOUND\", \"observed_at\": 1, \"gpus\": [\"\"");
 	for (int i = 0; i < LIMIT_LIST_ITEMS; i++)
 		buf_puts(&text, ",\"\"");
 	buf_puts(&text, "]}");
 	assert_refused(*state, RECORD_GPU_ATTACHMENT, text.data,
-		       "gpu_ids: 1025 items, more than 1024");
+		       "gpus: 1025 items, more than 1024");
 	buf_deinit(&text);
 }
 
