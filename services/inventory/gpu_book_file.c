@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "codec/json.h"
-#include "inventory/pool_claim.h"
+#include "service/state_dir.h"
 
 struct load {
 	struct gpu_book *book;

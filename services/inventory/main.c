@@ -11,9 +11,9 @@
 #include "inventory/host_list.h"
 #include "inventory/inventory.h"
 #include "inventory/options.h"
-#include "inventory/pool_claim.h"
 #include "pci/reader.h"
 #include "service/options.h"
+#include "service/state_dir.h"
 
 extern char **environ;
 

@@ -1,4 +1,4 @@
-/* Which hosts there are, what they have, whose they are, and which kernel events are about them. */
+/* Which hosts there are, what they have, and which kernel events are about them. */
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,6 @@
 #include "hostgen/layout.h"
 #include "hostgen/tree.h"
 #include "inventory/host_list.h"
-#include "inventory/pool_claim.h"
 #include "inventory/preflight.h"
 #include "inventory/uevents.h"
 
@@ -195,33 +194,6 @@ static void interrupt_remapping(void **state)
 	assert_int_equal(preflight_interrupt_remapping(""), ABSENT);
 }
 
-static void host_belongs_to_one_pool(void **state)
-{
-	struct test *test = *state;
-	const char *dir = below(test, "h1");
-	assert_int_equal(pool_claim(dir, "h1", "1", false, &test->error), 0);
-	assert_int_equal(pool_claim(dir, "h1", "1", false, &test->error), 0);
-	assert_int_equal(pool_claim(dir, "h1", "2", false, &test->error), 1);
-	assert_non_null(strstr(test->error.data, "host h1 belongs to pool 1"));
-	assert_non_null(strstr(test->error.data, "--move-pool"));
-	/* The refusal changed nothing. */
-	assert_int_equal(pool_claim(dir, "h1", "1", false, &test->error), 0);
-	assert_int_equal(pool_claim(dir, "h1", "2", true, &test->error), 0);
-	assert_int_equal(pool_claim(dir, "h1", "2", false, &test->error), 0);
-	assert_int_equal(pool_claim(dir, "h1", "1", false, &test->error), 1);
-}
-
-static void state_that_cannot_be_kept_is_an_error(void **state)
-{
-	struct test *test = *state;
-	assert_int_equal(pool_claim("/nonexistent/dir/h", "h", "1", false, &test->error), 1);
-	assert_int_equal(state_dir_take(below(test, "a/b/c"), &test->error), 0);
-	assert_int_equal(access(below(test, "a/b/c/lock"), F_OK), 0);
-	buf_clear(&test->error);
-	assert_int_equal(state_dir_take(below(test, "a/b/c"), &test->error), 1);
-	assert_non_null(strstr(test->error.data, "another gpubus-inventory"));
-}
-
 #define UEVENT(text) uevent_is_about_pci(text, sizeof(text) - 1)
 
 static void events_of_the_kernel(void **state)
@@ -246,8 +218,6 @@ int main(void)
 		TEST(pool_that_cannot_be),
 		TEST(what_a_host_has),
 		TEST(interrupt_remapping),
-		TEST(host_belongs_to_one_pool),
-		TEST(state_that_cannot_be_kept_is_an_error),
 		TEST(events_of_the_kernel),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /*
- * A host belongs to one pool: which one is remembered on disk, and another is refused until somebody says
- * that the host moves.
+ * What a service on a host remembers across restarts: a directory that one process at a time has, files in
+ * it that a crash leaves old or new but never torn, and the pool that the host belongs to (another is refused
+ * until somebody says that the host moves). Blocks on the disk; call it off the loop.
  */
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "inventory/pool_claim.h"
+#include "service/state_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,8 +42,7 @@ int state_dir_take(const char *dir, struct buf *error)
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		bool taken = fd >= 0 && errno == EWOULDBLOCK;
 		buf_printf(error, "%s: %s", path,
-			   taken ? "another gpubus-inventory has this state directory"
-				 : strerror(errno));
+			   taken ? "another process has this state directory" : strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return 1;
