@@ -8,9 +8,9 @@
 #include "codec/event_id.h"
 #include "inventory/gpu_book.h"
 #include "inventory/gpu_book_file.h"
-#include "inventory/preflight.h"
 #include "loop/clock.h"
 #include "model/partition.h"
+#include "pci/preflight.h"
 #include "pci/scan.h"
 
 /* What a scan in the thread pool works on; nobody else touches it meanwhile. */
@@ -78,6 +78,30 @@ void host_beat(struct host *host)
 
 /* ---- scan ---------------------------------------------------------------------------------- */
 
+static const char *boot_id_of(struct scan_job *job)
+{
+	const struct host_place *place = job->place;
+	return place->boot_id ? place->boot_id : preflight_boot_id(place->proc_dir, &job->arena);
+}
+
+/* Everything but n_gpus and observed_at, which each heartbeat adds. */
+static void see_host(struct scan_job *job)
+{
+	const struct host_place *place = job->place;
+	struct preflight found;
+	preflight_read(place->sysfs_dir, place->proc_dir, &job->scan, &job->arena, &found);
+	job->seen = (struct host_seen){
+		.host = place->name,
+		.pool_id = place->pool_id,
+		.boot_id = place->boot_id ? place->boot_id : found.boot_id,
+		.cpu_cores = place->cpu_cores ? place->cpu_cores : found.cpu_cores,
+		.ram_gb = place->ram_gb ? place->ram_gb : found.ram_gb,
+		.iommu = found.iommu,
+		.interrupt_remapping = found.interrupt_remapping,
+		.vfio = found.vfio,
+	};
+}
+
 /* In a thread of the pool. */
 static void run_scan(void *context)
 {
@@ -88,13 +112,14 @@ static void run_scan(void *context)
 		.pci_ids_path = place->pci_ids_path,
 		.host = place->name,
 		.pool_id = place->pool_id,
-		.boot_id = preflight_boot_id(place, &job->arena),
+		.boot_id = boot_id_of(job),
 		.now_us = job->now_us,
+		.passthrough_drivers = place->passthrough_drivers,
 		.reader_args = job->reader_args,
 	};
 	job->result = pci_scan(&options, &job->arena, &job->scan, &job->error);
 	if (job->result == 0)
-		preflight_read(place, &job->scan, &job->arena, &job->seen);
+		see_host(job);
 }
 
 static void announce(void *context, struct gpu_entry *entry)

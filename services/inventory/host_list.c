@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/utf8.h"
+#include "pci/driver_list.h"
 
 enum { HOSTS_MAX = 10000 };
 
@@ -58,6 +59,16 @@ static int complete(const struct inventory_options *options, struct arena *arena
 			   host->name, LIMIT_ID_BYTES);
 		return 1;
 	}
+	if (!host->passthrough_drivers)
+		host->passthrough_drivers = options->passthrough_drivers;
+	if (host->passthrough_drivers && *host->passthrough_drivers) {
+		cleanup(buf_deinit) struct buf why = { 0 };
+		if (driver_list_check(host->passthrough_drivers, &why)) {
+			buf_printf(error, "host %s: --passthrough-drivers %s", host->name,
+				   why.data);
+			return 1;
+		}
+	}
 	host->state_dir = arena_printf(arena, "%s/%s", options->state_dir, host->name);
 	host->pci_ids_path = options->pci_ids_path;
 	host->boot_id = options->boot_id;
@@ -105,6 +116,8 @@ static void read_conf(struct arena *arena, const char *path, struct host_place *
 			host->name = arena_strdup(arena, line + 5);
 		else if (strncmp(line, "pool=", 5) == 0)
 			host->pool_id = arena_strdup(arena, line + 5);
+		else if (strncmp(line, "passthrough-drivers=", 20) == 0)
+			host->passthrough_drivers = arena_strdup(arena, line + 20);
 	}
 	fclose(file);
 }

@@ -19,8 +19,10 @@ struct host_place {
 	const char *proc_dir;	  /* may not exist */
 	const char *pci_ids_path; /* NULL: the system's */
 	const char *state_dir;	  /* of this host */
-	const char *boot_id;	  /* NULL: as proc_dir says */
-	int64_t cpu_cores;	  /* 0: as proc_dir says */
+	/* NULL: none, see pci/units.h */
+	const char *passthrough_drivers;
+	const char *boot_id; /* NULL: as proc_dir says */
+	int64_t cpu_cores;   /* 0: as proc_dir says */
 	int64_t ram_gb;
 	bool is_this_machine; /* the kernel's events are about it */
 };

@@ -74,6 +74,16 @@ int inventory_options_parse(struct inventory_options *options, int argc, char **
 			  "changed",
 		  .set = option_set_duration_ms,
 		  .target = &options->rescan_ms },
+		{ .name = "passthrough-drivers",
+		  .argument = "LIST",
+		  .help = "kernel drivers, with commas between, that a GPU and what goes along "
+			  "with it may be\n"
+			  "taken from when it is assigned, e.g. nouveau,snd_hda_intel (default: "
+			  "only "
+			  "what is\n"
+			  "on vfio-pci, or on no driver, is available)",
+		  .set = option_set_string,
+		  .target = &options->passthrough_drivers },
 		{ .name = "once",
 		  .help = "publish what is there now, and end",
 		  .set = option_set_flag,

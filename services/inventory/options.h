@@ -18,9 +18,10 @@ struct inventory_options {
 	const char *pci_ids_path;
 	const char *hosts_dir; /* NULL: one host */
 	const char *state_dir;
-	const char *boot_id; /* NULL: the kernel's */
-	int64_t cpu_cores;   /* 0: as proc_dir says */
-	int64_t ram_gb;	     /* 0: as proc_dir says */
+	const char *passthrough_drivers; /* NULL: none */
+	const char *boot_id;		 /* NULL: the kernel's */
+	int64_t cpu_cores;		 /* 0: as proc_dir says */
+	int64_t ram_gb;			 /* 0: as proc_dir says */
 	int64_t heartbeat_ms;
 	int64_t rescan_ms;
 	bool move_pool;

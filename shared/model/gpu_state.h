@@ -8,9 +8,9 @@
 #define GPU_STATE_UNREADABLE "UNREADABLE"
 /* An SR-IOV physical function with virtual functions switched on. */
 #define GPU_STATE_HAS_VIRTUAL_FUNCTIONS "HAS_VIRTUAL_FUNCTIONS"
-/* The firmware's boot display (boot_vga = 1). */
+/* The firmware's boot display (boot_vga = 1), unless it is on vfio-pci already. */
 #define GPU_STATE_BOOT_DISPLAY "BOOT_DISPLAY"
-/* A kernel driver other than vfio-pci holds it. */
+/* A kernel driver holds it that is neither vfio-pci nor one that it may be taken from. */
 #define GPU_STATE_IN_USE_BY_HOST "IN_USE_BY_HOST"
 /* No IOMMU group: the IOMMU is absent or off. */
 #define GPU_STATE_NO_IOMMU "NO_IOMMU"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "pci/driver_list.h"
 
 void pci_device_init(struct pci_device *device, struct pci_address address)
 {
@@ -84,9 +85,15 @@ static bool is_vfio_driver(const char *driver)
 			    strcmp(driver + len - n, "vfio_pci") == 0);
 }
 
-bool pci_device_is_held_by_host(const struct pci_device *device)
+bool pci_device_is_on_vfio(const struct pci_device *device)
 {
-	return *device->driver && !is_vfio_driver(device->driver);
+	return is_vfio_driver(device->driver);
+}
+
+bool pci_device_is_held_by_host(const struct pci_device *device, const char *passthrough_drivers)
+{
+	return *device->driver && !is_vfio_driver(device->driver) &&
+	       !driver_list_has(passthrough_drivers, device->driver);
 }
 
 static bool is_text(const char *text, size_t size)

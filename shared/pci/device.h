@@ -59,8 +59,12 @@ bool pci_device_is_gpu(const struct pci_device *device);
  * does not stand in the way. */
 bool pci_device_is_bridge(const struct pci_device *device);
 
-/* A driver of another than the vfio-pci family holds it. */
-bool pci_device_is_held_by_host(const struct pci_device *device);
+/* A driver holds it that is neither of the vfio-pci family nor in `passthrough_drivers`
+ * (pci/driver_list.h; may be NULL). */
+bool pci_device_is_held_by_host(const struct pci_device *device, const char *passthrough_drivers);
+
+/* A driver of the vfio-pci family holds it: somebody gave it away from the host on purpose. */
+bool pci_device_is_on_vfio(const struct pci_device *device);
 
 /* Copies UTF-8 text; control characters and bytes that are not UTF-8 become '?', and what does not fit is
  * cut at a character. */

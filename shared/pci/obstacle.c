@@ -80,12 +80,14 @@ static void add_driver(const struct pci_device *gpu, struct obstacles *obstacles
 	else
 		add(obstacles, GPU_STATE_IN_USE_BY_HOST,
 		    "driver %s holds it, so the host uses this GPU: bind it to vfio-pci to give it "
-		    "to VMs",
+		    "to VMs, or let the agent take it from that driver "
+		    "(--passthrough-drivers)",
 		    gpu->driver);
 }
 
-void obstacles_find(const struct pci_device *gpu, const struct pci_device *const *in_the_way,
-		    size_t n_in_the_way, size_t n_functions, struct obstacles *ret_obstacles)
+void obstacles_find(const struct pci_device *gpu, const char *passthrough_drivers,
+		    const struct pci_device *const *in_the_way, size_t n_in_the_way,
+		    size_t n_functions, struct obstacles *ret_obstacles)
 {
 	*ret_obstacles = (struct obstacles){ .state = GPU_STATE_AVAILABLE };
 
@@ -96,12 +98,13 @@ void obstacles_find(const struct pci_device *gpu, const struct pci_device *const
 		    "it is divided into virtual functions (SR-IOV): give those to VMs, or write 0 "
 		    "to its "
 		    "sriov_numvfs");
-	if (gpu->boot_vga == 1)
+	/* On vfio-pci already, somebody has decided that the host does without its console. */
+	if (gpu->boot_vga == 1 && !pci_device_is_on_vfio(gpu))
 		add(ret_obstacles, GPU_STATE_BOOT_DISPLAY,
 		    "the host's console is on it (boot display): make another GPU the primary "
 		    "display "
 		    "in the firmware");
-	if (pci_device_is_held_by_host(gpu))
+	if (pci_device_is_held_by_host(gpu, passthrough_drivers))
 		add_driver(gpu, ret_obstacles);
 	/* Without its files nobody can say whether the link was there, so that is no obstacle of its own. */
 	if (gpu->iommu_group == ABSENT && !*gpu->problem)

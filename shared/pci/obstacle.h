@@ -14,6 +14,8 @@ struct obstacles {
 	char reason[LIMIT_TEXT_BYTES + 1]; /* "" when AVAILABLE */
 };
 
-/* `in_the_way`: members of the GPU's IOMMU group that cannot go along; `n_functions`: of its unit. */
-void obstacles_find(const struct pci_device *gpu, const struct pci_device *const *in_the_way,
-		    size_t n_in_the_way, size_t n_functions, struct obstacles *ret_obstacles);
+/* `passthrough_drivers`: as in pci/units.h; `in_the_way`: members of the GPU's IOMMU group that cannot go
+ * along; `n_functions`: of its unit. */
+void obstacles_find(const struct pci_device *gpu, const char *passthrough_drivers,
+		    const struct pci_device *const *in_the_way, size_t n_in_the_way,
+		    size_t n_functions, struct obstacles *ret_obstacles);

@@ -1,4 +1,4 @@
-#include "inventory/preflight.h"
+#include "pci/preflight.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -51,11 +51,9 @@ static int64_t read_ram_gb(const char *proc_dir, struct arena *arena)
 	return kb > 0 ? (int64_t)(kb / (1024 * 1024)) : 0;
 }
 
-const char *preflight_boot_id(const struct host_place *host, struct arena *arena)
+const char *preflight_boot_id(const char *proc_dir, struct arena *arena)
 {
-	if (host->boot_id)
-		return host->boot_id;
-	FILE *file = open_below(host->proc_dir, "sys/kernel/random/boot_id", arena);
+	FILE *file = open_below(proc_dir, "sys/kernel/random/boot_id", arena);
 	char line[LIMIT_ID_BYTES + 1] = "";
 	if (file && fgets(line, sizeof(line), file))
 		line[strcspn(line, "\n")] = '\0';
@@ -85,14 +83,13 @@ static bool has_entries(const char *dir_path, const char *name, struct arena *ar
 }
 
 /* With an IOMMU that is on, the kernel puts every device behind it into a group. */
-static int64_t iommu_is_on(const struct host_place *host, const struct pci_scan *scan,
-			   struct arena *arena)
+static int64_t iommu_is_on(const char *sysfs_dir, const struct pci_scan *scan, struct arena *arena)
 {
 	for (size_t i = 0; i < scan->n_devices; i++)
 		if (scan->devices[i].iommu_group != ABSENT)
 			return 1;
-	if (has_entries(host->sysfs_dir, "kernel/iommu_groups", arena) ||
-	    has_entries(host->sysfs_dir, "class/iommu", arena))
+	if (has_entries(sysfs_dir, "kernel/iommu_groups", arena) ||
+	    has_entries(sysfs_dir, "class/iommu", arena))
 		return 1;
 	return scan->n_devices ? 0 : ABSENT;
 }
@@ -109,9 +106,9 @@ int64_t preflight_interrupt_remapping(const char *interrupts)
 	return strstr(interrupts, "IO-APIC") || strstr(interrupts, "PCI-MSI") ? 0 : ABSENT;
 }
 
-static int64_t read_interrupt_remapping(const struct host_place *host, struct arena *arena)
+static int64_t read_interrupt_remapping(const char *proc_dir, struct arena *arena)
 {
-	FILE *file = open_below(host->proc_dir, "interrupts", arena);
+	FILE *file = open_below(proc_dir, "interrupts", arena);
 	if (!file)
 		return ABSENT;
 	cleanup(buf_deinit) struct buf text = { 0 };
@@ -126,26 +123,23 @@ static int64_t read_interrupt_remapping(const struct host_place *host, struct ar
 	return preflight_interrupt_remapping(text.data);
 }
 
-/* Present: loaded. Absent says nothing, as the module may be loaded when it is needed. */
-static int64_t vfio_is_there(const struct host_place *host, struct arena *arena)
+static int64_t vfio_is_there(const char *sysfs_dir, struct arena *arena)
 {
-	return exists(host->sysfs_dir, "bus/pci/drivers/vfio-pci", arena) ||
-			       exists(host->sysfs_dir, "module/vfio_pci", arena)
+	return exists(sysfs_dir, "bus/pci/drivers/vfio-pci", arena) ||
+			       exists(sysfs_dir, "module/vfio_pci", arena)
 		       ? 1
 		       : ABSENT;
 }
 
-void preflight_read(const struct host_place *host, const struct pci_scan *scan, struct arena *arena,
-		    struct host_seen *ret_seen)
+void preflight_read(const char *sysfs_dir, const char *proc_dir, const struct pci_scan *scan,
+		    struct arena *arena, struct preflight *ret_preflight)
 {
-	*ret_seen = (struct host_seen){
-		.host = host->name,
-		.pool_id = host->pool_id,
-		.boot_id = preflight_boot_id(host, arena),
-		.cpu_cores = host->cpu_cores ? host->cpu_cores : count_cpus(host->proc_dir, arena),
-		.ram_gb = host->ram_gb ? host->ram_gb : read_ram_gb(host->proc_dir, arena),
-		.iommu = iommu_is_on(host, scan, arena),
-		.interrupt_remapping = read_interrupt_remapping(host, arena),
-		.vfio = vfio_is_there(host, arena),
+	*ret_preflight = (struct preflight){
+		.boot_id = preflight_boot_id(proc_dir, arena),
+		.cpu_cores = count_cpus(proc_dir, arena),
+		.ram_gb = read_ram_gb(proc_dir, arena),
+		.iommu = iommu_is_on(sysfs_dir, scan, arena),
+		.interrupt_remapping = read_interrupt_remapping(proc_dir, arena),
+		.vfio = vfio_is_there(sysfs_dir, arena),
 	};
 }

@@ -1,20 +1,27 @@
 /*
- * What a host must have before its GPUs can be given to VMs, and how large it is. Reads files; call it
- * off the loop.
+ * What a host must have before its GPUs can be given to VMs, and how large it is. Reads files of sysfs and
+ * proc, of this machine or a recorded tree; call it off the loop.
  */
 #pragma once
 
 #include "base/arena.h"
-#include "inventory/host_list.h"
-#include "model/record.h"
 #include "pci/scan.h"
 
-/* Everything of HostSeen but n_gpus and observed_at. What is not known is ABSENT; unknown sizes are 0. */
-void preflight_read(const struct host_place *host, const struct pci_scan *scan, struct arena *arena,
-		    struct host_seen *ret_seen);
+/* 1, 0, or ABSENT: not known; unknown sizes are 0. */
+struct preflight {
+	const char *boot_id; /* "unknown" when the host does not say */
+	int64_t cpu_cores;
+	int64_t ram_gb;
+	int64_t iommu;
+	int64_t interrupt_remapping;
+	int64_t vfio; /* 1: loaded; ABSENT: it may be loaded when it is needed */
+};
 
-/* The host's boot id; "unknown" when it does not say. */
-const char *preflight_boot_id(const struct host_place *host, struct arena *arena);
+/* Texts live in `arena`. */
+void preflight_read(const char *sysfs_dir, const char *proc_dir, const struct pci_scan *scan,
+		    struct arena *arena, struct preflight *ret_preflight);
+
+const char *preflight_boot_id(const char *proc_dir, struct arena *arena);
 
 /* From the content of /proc/interrupts: 1, 0 or ABSENT. */
 int64_t preflight_interrupt_remapping(const char *interrupts);

@@ -215,7 +215,8 @@ static void make_gpus(struct scan *scan, struct pci_scan *ret_scan)
 	struct pci_units_options units = { .host = options->host,
 					   .pool_id = options->pool_id,
 					   .boot_id = options->boot_id,
-					   .now_us = options->now_us };
+					   .now_us = options->now_us,
+					   .passthrough_drivers = options->passthrough_drivers };
 	size_t all = pci_units(&units, scan->devices, scan->n_devices, scan->arena, &ret_scan->gpus,
 			       &ret_scan->n_gpus);
 	if (all > ret_scan->n_gpus)

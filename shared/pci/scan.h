@@ -22,6 +22,7 @@ struct pci_scan_options {
 	const char *pool_id;
 	const char *boot_id;
 	int64_t now_us;
+	const char *passthrough_drivers; /* as in pci/units.h */
 
 	/* The arguments that make the program call pci_reader_main(); NULL-terminated. */
 	const char *const *reader_args;

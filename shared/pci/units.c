@@ -50,26 +50,30 @@ static bool is_companion(const struct pci_device *gpu, const struct pci_device *
 static bool stays_behind(const struct pci_device *other)
 {
 	return pci_device_is_bridge(other) ||
-	       (other->class_id >> 16 == 0x06 && !pci_device_is_held_by_host(other));
+	       (other->class_id >> 16 == 0x06 && !pci_device_is_held_by_host(other, NULL));
 }
 
 /* Another member of the GPU's IOMMU group that keeps the group on the host. */
-static bool is_in_the_way(const struct pci_device *gpu, const struct pci_device *other)
+static bool is_in_the_way(const struct pci_device *gpu, const struct pci_device *other,
+			  const char *drivers)
 {
 	if (!same_group(gpu, other) || stays_behind(other) || is_companion(gpu, other))
 		return false;
-	return pci_device_is_gpu(other) || pci_device_is_held_by_host(other);
+	return pci_device_is_gpu(other) || pci_device_is_held_by_host(other, drivers);
 }
 
-static bool goes_along(const struct pci_device *gpu, const struct pci_device *other)
+static bool goes_along(const struct pci_device *gpu, const struct pci_device *other,
+		       const char *drivers)
 {
 	if (is_companion(gpu, other))
 		return true;
-	return same_group(gpu, other) && !stays_behind(other) && !is_in_the_way(gpu, other);
+	return same_group(gpu, other) && !stays_behind(other) &&
+	       !is_in_the_way(gpu, other, drivers);
 }
 
 struct neighbours {
 	const struct pci_device *gpu;
+	const char *drivers;	/* options.passthrough_drivers */
 	const char **functions; /* the unit, the GPU first */
 	size_t n_functions;	/* may exceed what a unit may have: see LIMIT_FUNCTIONS_PER_UNIT */
 	const char **members;
@@ -88,8 +92,8 @@ static void find_neighbours(const struct pci_device *devices, size_t n_devices,
 		n_members += same_group(gpu, other);
 		if (other == gpu)
 			continue;
-		n_functions += goes_along(gpu, other);
-		n_in_the_way += is_in_the_way(gpu, other);
+		n_functions += goes_along(gpu, other, found->drivers);
+		n_in_the_way += is_in_the_way(gpu, other, found->drivers);
 	}
 	found->functions = arena_array(arena, n_functions, sizeof(*found->functions));
 	found->members = arena_array(arena, n_members, sizeof(*found->members));
@@ -102,10 +106,10 @@ static void find_neighbours(const struct pci_device *devices, size_t n_devices,
 			found->members[found->n_members++] = address_text(arena, other->address);
 		if (other == gpu)
 			continue;
-		if (goes_along(gpu, other))
+		if (goes_along(gpu, other, found->drivers))
 			found->functions[found->n_functions++] =
 				address_text(arena, other->address);
-		else if (is_in_the_way(gpu, other))
+		else if (is_in_the_way(gpu, other, found->drivers))
 			found->in_the_way[found->n_in_the_way++] = other;
 	}
 }
@@ -182,11 +186,12 @@ static void describe(const struct pci_units_options *options, const struct pci_d
 		     const struct pci_device *devices, size_t n_devices, struct arena *arena,
 		     struct gpu_discovered *ret_gpu)
 {
-	struct neighbours found = { .gpu = gpu };
+	struct neighbours found = { .gpu = gpu, .drivers = options->passthrough_drivers };
 	find_neighbours(devices, n_devices, &found, arena);
 
 	struct obstacles obstacles;
-	obstacles_find(gpu, found.in_the_way, found.n_in_the_way, found.n_functions, &obstacles);
+	obstacles_find(gpu, found.drivers, found.in_the_way, found.n_in_the_way, found.n_functions,
+		       &obstacles);
 
 	size_t n_functions = found.n_functions, n_members = found.n_members;
 	if (n_functions > LIMIT_FUNCTIONS_PER_UNIT)

@@ -16,6 +16,9 @@ struct pci_units_options {
 	const char *pool_id;
 	const char *boot_id;
 	int64_t now_us; /* becomes observed_at */
+	/* Kernel drivers that a device may be taken from when it is assigned (pci/driver_list.h): they hold
+	 * nothing back. NULL: none but those of the vfio-pci family. */
+	const char *passthrough_drivers;
 };
 
 /*

@@ -15,7 +15,6 @@
 #include "hostgen/layout.h"
 #include "hostgen/tree.h"
 #include "inventory/host_list.h"
-#include "inventory/preflight.h"
 #include "inventory/uevents.h"
 
 struct test {
@@ -139,59 +138,37 @@ static void pool_that_cannot_be(void **state)
 	}
 }
 
-static struct host_seen preflight(struct test *test, const char *name, size_t n_devices)
+static int list_one(struct test *test, const char *passthrough_drivers,
+		    struct host_place **ret_place)
 {
-	struct host_place place = {
-		.name = "h",
-		.pool_id = "1",
-		.sysfs_dir = below(test, arena_printf(&test->arena, "%s/sys", name)),
-		.proc_dir = below(test, arena_printf(&test->arena, "%s/proc", name))
-	};
-	struct pci_device *devices = arena_array(&test->arena, n_devices, sizeof(*devices));
-	for (size_t i = 0; i < n_devices; i++)
-		pci_device_init(&devices[i], (struct pci_address){ .bus = (uint8_t)i });
-	struct pci_scan scan = { .devices = devices, .n_devices = n_devices };
-	struct host_seen seen;
-	preflight_read(&place, &scan, &test->arena, &seen);
-	return seen;
+	struct inventory_options options = { .hosts_dir = test->dir,
+					     .pool_id = "1",
+					     .state_dir = "/state",
+					     .passthrough_drivers = passthrough_drivers };
+	size_t n;
+	buf_clear(&test->error);
+	return host_list(&options, &test->arena, ret_place, &n, &test->error);
 }
 
-static void what_a_host_has(void **state)
+static void drivers_that_gpus_may_be_taken_from(void **state)
 {
 	struct test *test = *state;
-	make_host(test, "on", "host h cores=12 ram-gb=48\ngpu 10de:1bb3\n");
-	struct host_seen seen = preflight(test, "on", 1);
-	assert_int_equal(seen.cpu_cores, 12);
-	assert_int_equal(seen.ram_gb, 48);
-	assert_int_equal(seen.iommu, 1);
-	assert_int_equal(seen.interrupt_remapping, 1);
-	assert_int_equal(seen.vfio, 1);
-	assert_string_equal(seen.boot_id, "h-boot-1");
+	struct host_place *place;
+	make_host(test, "h", "host h\n");
+	assert_int_equal(list_one(test, NULL, &place), 0);
+	assert_null(place->passthrough_drivers);
+	assert_int_equal(list_one(test, "nouveau,snd_hda_intel", &place), 0);
+	assert_string_equal(place->passthrough_drivers, "nouveau,snd_hda_intel");
+	assert_int_equal(list_one(test, "nouveau, amdgpu", &place), 1);
+	assert_non_null(strstr(test->error.data, "host h: --passthrough-drivers must be names"));
 
-	make_host(test, "off", "host h iommu=off remapping=off vfio=off\ngpu 10de:1bb3\n");
-	seen = preflight(test, "off", 1);
-	assert_int_equal(seen.iommu, 0);
-	assert_int_equal(seen.interrupt_remapping, 0);
-	assert_int_equal(seen.vfio, ABSENT);
-
-	seen = preflight(test, "nothing", 0);
-	assert_int_equal(seen.iommu, ABSENT);
-	assert_int_equal(seen.interrupt_remapping, ABSENT);
-	assert_int_equal(seen.vfio, ABSENT);
-	assert_int_equal(seen.cpu_cores, 0);
-	assert_int_equal(seen.ram_gb, 0);
-	assert_string_equal(seen.boot_id, "unknown");
-}
-
-static void interrupt_remapping(void **state)
-{
-	(void)state;
-	assert_int_equal(preflight_interrupt_remapping(" 24:  0  IR-PCI-MSI 0-edge  nvme0q0\n"), 1);
-	assert_int_equal(preflight_interrupt_remapping("  1:  9  IR-IO-APIC  1-edge  i8042\n"), 1);
-	assert_int_equal(preflight_interrupt_remapping(" 24:  0   PCI-MSI 0-edge  nvme0q0\n"), 0);
-	assert_int_equal(preflight_interrupt_remapping(" 13:  0  ITS-PCI-MSI-0000:01:00.0 0\n"), 1);
-	assert_int_equal(preflight_interrupt_remapping(" 16:  0  XICS  2 Edge  IPI\n"), ABSENT);
-	assert_int_equal(preflight_interrupt_remapping(""), ABSENT);
+	/* What the host says itself is nearer. */
+	FILE *file = fopen(below(test, "h/host.conf"), "ae");
+	assert_non_null(file);
+	fputs("passthrough-drivers=amdgpu\n", file);
+	fclose(file);
+	assert_int_equal(list_one(test, "nouveau", &place), 0);
+	assert_string_equal(place->passthrough_drivers, "amdgpu");
 }
 
 #define UEVENT(text) uevent_is_about_pci(text, sizeof(text) - 1)
@@ -213,11 +190,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(hosts_of_a_directory),
-		TEST(host_that_cannot_be),
-		TEST(pool_that_cannot_be),
-		TEST(what_a_host_has),
-		TEST(interrupt_remapping),
+		TEST(hosts_of_a_directory), TEST(host_that_cannot_be),
+		TEST(pool_that_cannot_be),  TEST(drivers_that_gpus_may_be_taken_from),
 		TEST(events_of_the_kernel),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,36 +62,46 @@ bool fixture_is_reader(int argc, char **argv, int *ret_status)
 	return true;
 }
 
-const char *fixture_describe(struct fixture *fixture, const char *cards)
+const char *fixture_host(struct fixture *fixture, const char *name, const char *description)
 {
 	struct arena *arena = &fixture->arena;
 	struct host *hosts;
 	struct function *functions;
 	size_t n_hosts, n;
 	const char *error;
-	if (description_parse(arena_printf(arena, "host h\n%s", cards), arena, &hosts, &n_hosts,
-			      &error) ||
+	if (description_parse(arena_strdup(arena, description), arena, &hosts, &n_hosts, &error) ||
 	    layout_host(&hosts[0], arena, &functions, &n, &error))
 		fail_msg("%s", error);
-	const char *dir = arena_printf(arena, "%s/h", fixture->dir);
-	assert_int_equal(tree_write(dir, "h", &hosts[0], functions, n), 0);
+	const char *dir = arena_printf(arena, "%s/%s", fixture->dir, name);
+	assert_int_equal(tree_write(dir, hosts->name, hosts, functions, n), 0);
 	return arena_printf(arena, "%s/sys", dir);
+}
+
+const char *fixture_describe(struct fixture *fixture, const char *cards)
+{
+	return fixture_host(fixture, "h", arena_printf(&fixture->arena, "host h\n%s", cards));
+}
+
+static const char *test_data(void)
+{
+	const char *data = getenv("TEST_DATA");
+	assert_non_null(data);
+	return data;
 }
 
 const char *fixture_recorded(struct fixture *fixture, const char *host)
 {
-	const char *data = getenv("TEST_DATA");
-	assert_non_null(data);
 	run((const char *const[]){ "bash",
-				   arena_printf(&fixture->arena, "%s/hosts/unpack.sh", data),
+				   arena_printf(&fixture->arena, "%s/hosts/unpack.sh", test_data()),
 				   fixture->dir, host, NULL });
 	return arena_printf(&fixture->arena, "%s/%s/sys", fixture->dir, host);
 }
 
-struct pci_scan_options fixture_options(const char *sysfs_dir)
+struct pci_scan_options fixture_options(struct fixture *fixture, const char *sysfs_dir)
 {
 	return (struct pci_scan_options){
 		.sysfs_dir = sysfs_dir,
+		.pci_ids_path = arena_printf(&fixture->arena, "%s/pci.ids", test_data()),
 		.host = "h",
 		.pool_id = "1",
 		.boot_id = "b",
@@ -105,7 +115,7 @@ struct pci_scan_options fixture_options(const char *sysfs_dir)
 
 struct pci_scan fixture_scan(struct fixture *fixture, const char *sysfs_dir)
 {
-	struct pci_scan_options options = fixture_options(sysfs_dir);
+	struct pci_scan_options options = fixture_options(fixture, sysfs_dir);
 	struct pci_scan scan;
 	const char *error = NULL;
 	if (pci_scan(&options, &fixture->arena, &scan, &error))

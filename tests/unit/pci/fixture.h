@@ -20,13 +20,15 @@ int fixture_teardown(void **state);
  * *ret_status is then what main() returns. */
 bool fixture_is_reader(int argc, char **argv, int *ret_status);
 
-/* The tree DIR/host/sys from a description without its host line (tests/support/hostgen). */
+/* The tree DIR/NAME/sys, and DIR/NAME/proc, from a description of one host (tests/support/hostgen). */
+const char *fixture_host(struct fixture *fixture, const char *name, const char *description);
+/* The same of a description without its host line. */
 const char *fixture_describe(struct fixture *fixture, const char *cards);
 /* DIR/HOST/sys of a recorded host. */
 const char *fixture_recorded(struct fixture *fixture, const char *host);
 
-/* Options that read `sysfs_dir` with this program as reader. */
-struct pci_scan_options fixture_options(const char *sysfs_dir);
+/* Options that read `sysfs_dir` with this program as reader, and names from the tests' own list. */
+struct pci_scan_options fixture_options(struct fixture *fixture, const char *sysfs_dir);
 struct pci_scan fixture_scan(struct fixture *fixture, const char *sysfs_dir);
 const struct gpu_discovered *fixture_gpu(const struct pci_scan *scan, const char *address);
 

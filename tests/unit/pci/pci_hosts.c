@@ -246,7 +246,7 @@ static void names_of_a_list_of_ones_own(void **state)
 	fputs("10de  Vendor \xff One\n\t1bb3  Model Ä\n", file);
 	fclose(file);
 
-	struct pci_scan_options options = fixture_options(sysfs);
+	struct pci_scan_options options = fixture_options(fixture, sysfs);
 	options.pci_ids_path = path;
 	struct pci_scan scan;
 	const char *error;

@@ -250,7 +250,7 @@ static void file_that_may_not_be_read(void **state)
 static void no_bus(void **state)
 {
 	struct fixture *fixture = *state;
-	struct pci_scan_options options = fixture_options(fixture->dir);
+	struct pci_scan_options options = fixture_options(fixture, fixture->dir);
 	struct pci_scan scan;
 	const char *error = NULL;
 	assert_int_equal(pci_scan(&options, &fixture->arena, &scan, &error), 1);
@@ -266,7 +266,7 @@ static void list_of_names_that_is_malformed(void **state)
 	FILE *file = fopen(path, "we");
 	fputs("10de  NVIDIA\nzzzz  what is this\n\t1bb3  Tesla P4\n", file);
 	fclose(file);
-	struct pci_scan_options options = fixture_options(sysfs);
+	struct pci_scan_options options = fixture_options(fixture, sysfs);
 	options.pci_ids_path = path;
 	struct pci_scan scan;
 	const char *error;

@@ -94,7 +94,7 @@ static int scan_with(struct fixture *fixture, const char *how, int device_deadli
 		     struct pci_scan *ret_scan, const char **ret_error)
 {
 	const char *args[] = { "--play", how, NULL };
-	struct pci_scan_options options = fixture_options("/nonexistent");
+	struct pci_scan_options options = fixture_options(fixture, "/nonexistent");
 	options.reader_args = args;
 	options.device_deadline_ms = device_deadline_ms;
 	return pci_scan(&options, &fixture->arena, ret_scan, ret_error);
@@ -159,7 +159,7 @@ static void out_of_time(void **state)
 {
 	struct fixture *fixture = *state;
 	const char *args[] = { "--play", "hang", NULL };
-	struct pci_scan_options options = fixture_options("/nonexistent");
+	struct pci_scan_options options = fixture_options(fixture, "/nonexistent");
 	options.reader_args = args;
 	options.deadline_ms = 1500;
 	struct pci_scan scan;
@@ -176,7 +176,7 @@ static void list_of_names_that_hangs(void **state)
 	char path[128];
 	snprintf(path, sizeof(path), "%s/fifo", fixture->dir);
 	assert_int_equal(mkfifo(path, 0644), 0);
-	struct pci_scan_options options = fixture_options(sysfs);
+	struct pci_scan_options options = fixture_options(fixture, sysfs);
 	options.pci_ids_path = path;
 	options.device_deadline_ms = 1500;
 	struct pci_scan scan;
@@ -210,7 +210,7 @@ static void nothing_is_left_open(void **state)
 static void program_that_does_not_exist(void **state)
 {
 	struct fixture *fixture = *state;
-	struct pci_scan_options options = fixture_options("/nonexistent");
+	struct pci_scan_options options = fixture_options(fixture, "/nonexistent");
 	options.reader_path = "/nonexistent/program";
 	struct pci_scan scan;
 	const char *error = NULL;
