@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "codec/codec.h"
-#include "inventory/publisher.h"
+#include "publish/publisher.h"
 
 struct gpu_entry {
 	char *gpu_id;	  /* owned */

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "codec/codec.h"
 #include "inventory/host_list.h"
-#include "inventory/publisher.h"
+#include "publish/publisher.h"
 #include "loop/loop.h"
 
 struct host;

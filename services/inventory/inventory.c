@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "inventory/host.h"
-#include "inventory/publisher.h"
+#include "publish/publisher.h"
 #include "inventory/uevents.h"
 
 struct inventory {
@@ -112,7 +112,7 @@ int inventory_new(struct loop *loop, const struct inventory_options *options,
 	inventory->options = options;
 	int r = codec_new(&inventory->codec);
 	if (r == 0)
-		r = publisher_new(loop, options->bus, stop_when_done, inventory,
+		r = publisher_new(loop, options->bus, "inventory", stop_when_done, inventory,
 				  &inventory->publisher);
 	if (r)
 		return r;

@@ -20,6 +20,7 @@ ALLOWED = {
     "bus": ["loop", "model", "base"],
     "store": ["loop", "model", "base"],
     "follow": ["bus", "codec", "model", "base"],
+    "publish": ["bus", "codec", "loop", "model", "base"],
     "service": ["loop", "base"],
 }
 

@@ -42,10 +42,11 @@ static inline bool announcement_is_quiet(const struct announcement *announcement
 
 struct publisher;
 
-/* `on_idle`: everything that was announced is in the log. Positive: the configuration is refused, the
- * reason was logged. */
-int publisher_new(struct loop *loop, const struct bus_config *config, loop_fn on_idle,
-		  void *context, struct publisher **ret_publisher) MUST_CHECK;
+/* `service` ("inventory", borrowed) says with an announcement's host where it comes from. `on_idle`:
+ * everything that was announced is in the log. Positive: the configuration is refused, the reason was
+ * logged. */
+int publisher_new(struct loop *loop, const struct bus_config *config, const char *service,
+		  loop_fn on_idle, void *context, struct publisher **ret_publisher) MUST_CHECK;
 void publisher_free(struct publisher *publisher);
 DEFINE_CLEANUP(struct publisher *, publisher_free);
 

@@ -1,4 +1,4 @@
-#include "inventory/publisher.h"
+#include "publish/publisher.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@ enum { RETRY_MS = 1000 };
 struct publisher {
 	struct loop *loop;		   /* borrowed */
 	const struct bus_config *config;   /* borrowed */
+	const char *service;		   /* borrowed */
 	struct bus_producer *producer;	   /* owned; NULL: broken, a new one comes with `retry` */
 	struct loop_timer *retry;	   /* owned */
 	struct arena headers;		   /* of one message */
@@ -63,7 +64,8 @@ static int produce(struct publisher *publisher, struct announcement *announcemen
 	struct envelope envelope = ENVELOPE_EMPTY;
 	envelope.id = announcement->event_id;
 	envelope.type = announcement->event_type;
-	envelope.source = arena_printf(&publisher->headers, "/inventory/%s", announcement->host);
+	envelope.source =
+		arena_printf(&publisher->headers, "/%s/%s", publisher->service, announcement->host);
 	envelope.time_us = announcement->time_us;
 
 	struct header headers[ENVELOPE_HEADERS_MAX];
@@ -165,12 +167,13 @@ static void on_retry(void *context)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-int publisher_new(struct loop *loop, const struct bus_config *config, loop_fn on_idle,
-		  void *context, struct publisher **ret_publisher)
+int publisher_new(struct loop *loop, const struct bus_config *config, const char *service,
+		  loop_fn on_idle, void *context, struct publisher **ret_publisher)
 {
 	cleanup(publisher_freep) struct publisher *publisher = memory_zeroed(1, sizeof(*publisher));
 	publisher->loop = loop;
 	publisher->config = config;
+	publisher->service = service;
 	publisher->on_idle = on_idle;
 	publisher->context = context;
 	arena_init(&publisher->headers);
