@@ -6,7 +6,9 @@
 #   kafka.sh fetch        only brings the jars into the cache
 #
 # DIR/kafka.pid, kafka.log, kafka.bootstrap (HOST:PORT) and kafka/ (data, settings). A second start in the
-# same DIR goes on with the data and, if it is still free, with the same port. Can be sourced.
+# same DIR goes on with the data and, if they are still free, with the same ports. Can be sourced.
+# DIR/kafka.vm-bootstrap is the same broker for clients in a VM with QEMU's user networking: there this machine's
+# 127.0.0.1 is 10.0.2.2, and a broker tells its clients where to find it, so it needs a listener that says so.
 set -euo pipefail
 kafka_home=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 . "$kafka_home/process.sh"
@@ -35,7 +37,7 @@ kafka_fetch() {
 			{ tail -n 20 "$jars/maven.log" >&2 && exit 1; }
 		# Formatting a data directory costs a JVM start: do it once and copy. Only the cluster id differs.
 		rm -rf "$jars/template"
-		kafka_settings "$jars/template" 9092 9093 >"$jars/template.properties"
+		kafka_settings "$jars/template" 9092 9093 9094 >"$jars/template.properties"
 		java -Xmx128m -cp "$jars/lib/*" kafka.tools.StorageTool format --ignore-formatted \
 			-t "$(kafka_random_id)" -c "$jars/template.properties" >"$jars/format.log" 2>&1 ||
 			{ tail -n 20 "$jars/format.log" >&2 && exit 1; }
@@ -47,15 +49,15 @@ kafka_random_id() { # 16 bytes, base64url, as Kafka's Uuid
 	head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n' | sed 's/^-/A/'
 }
 
-kafka_settings() { # DATA-DIR PORT CONTROLLER-PORT
+kafka_settings() { # DATA-DIR PORT CONTROLLER-PORT VM-PORT
 	cat <<-END
 		process.roles=broker,controller
 		node.id=1
 		controller.quorum.voters=1@127.0.0.1:$3
-		listeners=PLAINTEXT://127.0.0.1:$2,CONTROLLER://127.0.0.1:$3
-		advertised.listeners=PLAINTEXT://127.0.0.1:$2
+		listeners=PLAINTEXT://127.0.0.1:$2,CONTROLLER://127.0.0.1:$3,VM://127.0.0.1:$4
+		advertised.listeners=PLAINTEXT://127.0.0.1:$2,VM://10.0.2.2:$4
 		controller.listener.names=CONTROLLER
-		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,VM:PLAINTEXT
 		inter.broker.listener.name=PLAINTEXT
 		log.dirs=$1
 		auto.create.topics.enable=false
@@ -89,7 +91,7 @@ kafka_answers() { # PID PORT
 }
 
 kafka_start() { # DIR
-	local dir jars data port controller_port attempt
+	local dir jars data port vm_port controller_port attempt
 	mkdir -p "$1"
 	dir=$(realpath "$1") data=$dir/kafka
 	if process_running "$dir" kafka && [ -s "$dir/kafka.bootstrap" ]; then
@@ -103,22 +105,26 @@ kafka_start() { # DIR
 		sed -i "s/^cluster.id=.*/cluster.id=$(kafka_random_id)/" "$data/meta.properties"
 	fi
 	port=$(sed -n 's/.*://p' "$dir/kafka.bootstrap" 2>/dev/null || true)
-	rm -f "$dir/kafka.bootstrap"
+	vm_port=$(sed -n 's/.*://p' "$dir/kafka.vm-bootstrap" 2>/dev/null || true)
+	rm -f "$dir/kafka.bootstrap" "$dir/kafka.vm-bootstrap"
 	for attempt in 1 2 3 4 5; do
 		if [ -z "$port" ] || port_is_taken "$port"; then port=$(free_port); fi
+		if [ -z "$vm_port" ] || port_is_taken "$vm_port"; then vm_port=$(free_port); fi
 		controller_port=$(free_port)
-		[ "$controller_port" != "$port" ] || continue
-		kafka_settings "$data" "$port" "$controller_port" >"$dir/kafka.properties"
+		[ "$controller_port" != "$port" ] && [ "$controller_port" != "$vm_port" ] && [ "$port" != "$vm_port" ] ||
+			{ vm_port= && continue; }
+		kafka_settings "$data" "$port" "$controller_port" "$vm_port" >"$dir/kafka.properties"
 		process_start "$dir" kafka java ${KAFKA_JVM:--Xms256m -Xmx512m -XX:+UseSerialGC} \
 			-Dlog4j2.configurationFile="$kafka_home/kafka/log4j2.xml" \
 			-cp "$jars/lib/*" kafka.Kafka "$dir/kafka.properties"
 		if process_wait_until 60 "$dir" kafka kafka_answers "$(<"$dir/kafka.pid")" "$port"; then
+			echo "10.0.2.2:$vm_port" >"$dir/kafka.vm-bootstrap"
 			echo "127.0.0.1:$port" >"$dir/kafka.bootstrap"
 			return 0
 		fi
 		process_stop "$dir" kafka 5
 		grep -qi 'address already in use' "$dir/kafka.log" || break
-		port=
+		port= vm_port=
 	done
 	echo "Kafka did not start; the end of $dir/kafka.log:" >&2
 	tail -n 20 "$dir/kafka.log" >&2

@@ -40,7 +40,10 @@ trap 'exit 130' INT
 for server in ${servers+"${servers[@]}"}; do
 	"${server}_start" "$TEST_DIR"
 	case $server in
-	kafka) export KAFKA_BOOTSTRAP && KAFKA_BOOTSTRAP=$(<"$TEST_DIR/kafka.bootstrap") ;;
+	kafka)
+		export KAFKA_BOOTSTRAP KAFKA_BOOTSTRAP_VM # the second is for passthrough/vm.sh
+		KAFKA_BOOTSTRAP=$(<"$TEST_DIR/kafka.bootstrap") KAFKA_BOOTSTRAP_VM=$(<"$TEST_DIR/kafka.vm-bootstrap")
+		;;
 	redis)
 		export REDIS_URL REDIS_SOCKET
 		REDIS_URL=$(<"$TEST_DIR/redis.url") REDIS_SOCKET=$(<"$TEST_DIR/redis.socket")

@@ -9,6 +9,7 @@ packages_demo=(
 )
 packages_test=(
 	clang-format maven openjdk-17-jre-headless python3-venv
+	qemu-system-x86 busybox-static cpio kmod xz-utils
 )
 if [ -e /etc/os-release ] && ! grep -q 'VERSION_ID="1[0-2]"' /etc/os-release; then
 	packages_test[2]=default-jre-headless # newer releases have newer JREs; Kafka takes 17 and above
@@ -25,6 +26,7 @@ setup() { # demo|test
 	if [ "$1" = test ]; then
 		setup_python
 		tests/support/kafka.sh fetch
+		setup_kernel
 	fi
 }
 
@@ -94,6 +96,12 @@ setup_check_tools() {
 	echo "setup: this is not a Debian system. Missing: ${missing[*]}. Debian's names of all packages:" >&2
 	echo "  ${packages_demo[*]} ${packages_test[*]}" >&2
 	return 1
+}
+
+# For the VM of the passthrough tests. Where there is no apt the tests that need it say what is missing.
+setup_kernel() {
+	[ -f "$build/passthrough/kernel/complete" ] || ! command -v apt-get >/dev/null ||
+		{ echo "setup: a kernel into build/passthrough" >&2 && tests/support/passthrough/kernel.sh fetch; }
 }
 
 # The foreign client of the tests: Python with its own Avro and Kafka libraries, in build/venv.
