@@ -39,7 +39,8 @@ static enum answer_kind kind_of_released(const struct record *request,
 		return ANSWER_DONE;
 	if (request->type == RECORD_VM_REQUESTED &&
 	    assignment_is_of(released->assignment_id, request_id))
-		return ANSWER_GRANTED_RELEASED;
+		return same(released->code, "ATTACH_FAILED") ? ANSWER_ATTACH_FAILED
+							     : ANSWER_GRANTED_RELEASED;
 	return ANSWER_OTHER;
 }
 
@@ -70,9 +71,55 @@ enum answer_kind answer_kind(const struct record *request, const struct record *
 		    !same(answer->migration_verdict.request_id, request_id))
 			return ANSWER_OTHER;
 		return answer->migration_verdict.allowed > 0 ? ANSWER_DONE : ANSWER_REFUSED;
+	case RECORD_HOST_MARKED:
+	case RECORD_GPU_MARKED:
+		return request->type == RECORD_OPERATOR_COMMAND &&
+				       same(record_request_id(answer), request_id)
+			       ? ANSWER_DONE
+			       : ANSWER_OTHER;
 	default:
 		return ANSWER_OTHER;
 	}
+}
+
+/* The mark that a command leads to. */
+static const char *mark_of(const char *command)
+{
+	static const struct {
+		const char *command, *mark;
+	} marks[] = {
+		{ "CORDON_HOST", "CORDONED" },
+		{ "UNCORDON_HOST", "OPEN" },
+		{ "QUARANTINE_GPU", "QUARANTINED" },
+		{ "RETURN_GPU", "RETURNED" },
+	};
+	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+		if (strcmp(marks[i].command, command) == 0)
+			return marks[i].mark;
+	return "";
+}
+
+const char *answer_to_another(const struct record *request, const struct record *answer,
+			      struct arena *arena)
+{
+	const struct operator_command *command = &request->operator_command;
+	const struct host_marked *host = &answer->host_marked;
+	const struct gpu_marked *gpu = &answer->gpu_marked;
+	const char *vm_id = record_vm_id(answer);
+
+	if (answer->type == RECORD_HOST_MARKED)
+		return same(host->host, command->host) &&
+				       same(host->mark, mark_of(command->command))
+			       ? NULL
+			       : arena_printf(arena, "host %s, %s", host->host, host->mark);
+	if (answer->type == RECORD_GPU_MARKED)
+		return same(gpu->gpu_id, command->gpu_id) &&
+				       same(gpu->mark, mark_of(command->command))
+			       ? NULL
+			       : arena_printf(arena, "GPU %s, %s", gpu->gpu_id, gpu->mark);
+	return !*vm_id || strcmp(vm_id, record_vm_id(request)) == 0
+		       ? NULL
+		       : arena_printf(arena, "VM %s", vm_id);
 }
 
 /* ---- for people -------------------------------------------------------------------------------- */
@@ -110,6 +157,39 @@ static void put_gpus(const struct assigned_gpu *gpus, size_t n, struct buf *out)
 		table_print(&table, out);
 	table_deinit(&table);
 	arena_deinit(&arena);
+}
+
+static void put_quarantined(const struct quarantined_gpu *gpus, size_t n, struct buf *out)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_printf(out, "in quarantine  %s  %s%s%s\n", gpus[i].gpu_id, gpus[i].code,
+			   *gpus[i].reason ? "  " : "", gpus[i].reason);
+}
+
+static void put_released(const struct gpu_released *released, enum answer_kind kind,
+			 struct buf *out)
+{
+	const char *reason = released->reason ? released->reason : "";
+	if (kind == ANSWER_ATTACH_FAILED)
+		buf_printf(out, "failed  VM %s did not get its GPUs on host %s: %s\n",
+			   released->vm_id, released->host, reason);
+	else if (kind == ANSWER_GRANTED_RELEASED)
+		buf_printf(out, "granted  VM %s on host %s, and released since by request %s\n",
+			   released->vm_id, released->host, released->request_id);
+	else if (same(released->code, "FORCED"))
+		buf_printf(out, "released by force  VM %s on host %s: %s (%s)\n", released->vm_id,
+			   released->host, reason, released->actor ? released->actor : "?");
+	else
+		buf_printf(out, "released  VM %s on host %s\n", released->vm_id, released->host);
+	put_gpus(released->gpus, released->n_gpus, out);
+	put_quarantined(released->quarantined, released->n_quarantined, out);
+}
+
+static void put_mark(const char *what, const char *id, const char *mark, const char *reason,
+		     const char *actor, struct buf *out)
+{
+	buf_printf(out, "done  %s %s is %s%s%s (%s)\n", what, id, mark, reason ? ": " : "",
+		   reason ? reason : "", actor);
 }
 
 static void put_rejected(const struct request_rejected *rejected, struct buf *out)
@@ -172,16 +252,20 @@ void answer_describe(const struct record *answer, enum answer_kind kind, struct 
 		put_gpus(assigned->gpus, assigned->n_gpus, out);
 		return;
 	}
-	case RECORD_GPU_RELEASED: {
-		const struct gpu_released *released = &answer->gpu_released;
-		if (kind == ANSWER_GRANTED_RELEASED)
-			buf_printf(out,
-				   "granted  VM %s on host %s, and released since by request %s\n",
-				   released->vm_id, released->host, released->request_id);
-		else
-			buf_printf(out, "released  VM %s on host %s\n", released->vm_id,
-				   released->host);
-		put_gpus(released->gpus, released->n_gpus, out);
+	case RECORD_GPU_RELEASED:
+		put_released(&answer->gpu_released, kind, out);
+		return;
+	case RECORD_HOST_MARKED: {
+		const struct host_marked *marked = &answer->host_marked;
+		put_mark("host", marked->host, same(marked->mark, "CORDONED") ? "cordoned" : "open",
+			 marked->reason, marked->actor, out);
+		return;
+	}
+	case RECORD_GPU_MARKED: {
+		const struct gpu_marked *marked = &answer->gpu_marked;
+		put_mark("GPU", marked->gpu_id,
+			 same(marked->mark, "QUARANTINED") ? "in quarantine" : "out of quarantine",
+			 marked->reason, marked->actor, out);
 		return;
 	}
 	case RECORD_REQUEST_REJECTED:

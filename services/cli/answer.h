@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "model/record.h"
 
@@ -16,11 +17,17 @@ enum answer_kind {
 	ANSWER_GRANTED,		 /* VmRequested: the VM has the GPUs */
 	ANSWER_GRANTED_RELEASED, /* VmRequested: it had them, and has given them back since */
 	ANSWER_RELEASING,	 /* VmReleased: under way; another answer follows */
-	ANSWER_DONE,		 /* released, nothing to do, or a migration that is allowed */
-	ANSWER_REFUSED,		 /* rejected, or a migration that is not allowed */
+	ANSWER_ATTACH_FAILED,	 /* VmRequested: it had them, but they could not be handed over */
+	ANSWER_DONE,	/* released, marked, nothing to do, or a migration that is allowed */
+	ANSWER_REFUSED, /* rejected, or a migration that is not allowed */
 };
 
 enum answer_kind answer_kind(const struct record *request, const struct record *answer);
+
+/* NULL, or what the answer is about when it is not what `request` is about ("VM vm-7", in `arena`): the
+ * request's id was used before, and is answered as it was then. */
+const char *answer_to_another(const struct record *request, const struct record *answer,
+			      struct arena *arena);
 
 /* For people: several lines. */
 void answer_describe(const struct record *answer, enum answer_kind kind, struct buf *out);

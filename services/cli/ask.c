@@ -31,9 +31,25 @@ void ask_deinit(struct ask *ask)
 	arena_deinit(&ask->arena);
 }
 
+struct option_spec ask_text(const char *name, const char *argument, const char *help,
+			    const char **target)
+{
+	return (struct option_spec){ .name = name,
+				     .argument = argument,
+				     .help = help,
+				     .set = option_set_string,
+				     .target = target };
+}
+
 static void add_options(struct ask *ask, struct verb_options *options)
 {
 	const struct option_spec own[] = {
+		{ .name = "pool",
+		  .letter = 'p',
+		  .argument = "ID",
+		  .help = "the VM pool",
+		  .set = option_set_string,
+		  .target = &ask->pool_id },
 		{ .name = "wait",
 		  .letter = 'w',
 		  .help = "wait for the answer, print it, and say it in the exit status;\n"
@@ -84,7 +100,6 @@ bool ask_parse(struct ask *ask, struct program *program, const struct option_spe
 	       int argc, char **argv, int *ret_status)
 {
 	struct verb_options options = { 0 };
-	int operands;
 
 	for (size_t i = 0; i < n; i++) {
 		struct option_spec spec = own[i];
@@ -93,7 +108,11 @@ bool ask_parse(struct ask *ask, struct program *program, const struct option_spe
 	}
 	add_options(ask, &options);
 	split_wait(ask, argc, argv);
-	return settings_parse(&ask->settings, program, &options, argc, argv, &operands, ret_status);
+	if (!settings_parse(&ask->settings, program, &options, argc, argv, &ask->operands,
+			    ret_status))
+		return false;
+	*ret_status = STATUS_USAGE;
+	return ask_needs("--pool", ask->pool_id);
 }
 
 bool ask_needs(const char *option, const char *value)
@@ -127,7 +146,7 @@ static void print_answer(struct waiting *waiting, const struct message *message,
 	static const char *const outcomes[] = {
 		[ANSWER_GRANTED] = "granted",	  [ANSWER_GRANTED_RELEASED] = "granted_released",
 		[ANSWER_RELEASING] = "releasing", [ANSWER_DONE] = "done",
-		[ANSWER_REFUSED] = "refused",
+		[ANSWER_REFUSED] = "refused",	  [ANSWER_ATTACH_FAILED] = "attach_failed",
 	};
 	if (!waiting->ask->settings.json) {
 		answer_describe(answer, kind, &waiting->text);
@@ -156,12 +175,13 @@ static void on_answer(struct waiting *waiting, const struct message *message)
 	if (kind == ANSWER_OTHER || kind == ANSWER_RELEASING)
 		return;
 	print_answer(waiting, message, &answer, kind);
-	waiting->status = kind == ANSWER_REFUSED ? STATUS_REFUSED : STATUS_OK;
+	waiting->status =
+		kind == ANSWER_REFUSED || kind == ANSWER_ATTACH_FAILED ? STATUS_REFUSED : STATUS_OK;
 	/* A request id is answered once, whatever comes under it later. */
-	const char *vm_id = record_vm_id(&answer);
-	if (*vm_id && strcmp(vm_id, record_vm_id(waiting->request)) != 0) {
-		complain("request id %s was used before, for VM %s: this is the answer it got",
-			 record_request_id(waiting->request), vm_id);
+	const char *other = answer_to_another(waiting->request, &answer, &waiting->arena);
+	if (other) {
+		complain("request id %s was used before, for %s: this is the answer it got",
+			 record_request_id(waiting->request), other);
 		waiting->status = STATUS_ERROR;
 	}
 	loop_stop(waiting->session->loop);
@@ -250,6 +270,22 @@ static int wait_for_answer(struct waiting *waiting, const struct bus_offset ends
 
 /* ---- publishing --------------------------------------------------------------------------------- */
 
+/* What every request has, wherever it stands in the record. */
+static void complete(const struct ask *ask, int64_t now_us, struct record *request)
+{
+	const struct record_info *info = record_info(request->type);
+	for (size_t i = 0; i < info->n_fields; i++) {
+		const struct field *field = &info->fields[i];
+		void *member = (char *)record_body(request) + field->offset;
+		if (strcmp(field->name, "request_id") == 0)
+			*(const char **)member = ask->request_id;
+		else if (strcmp(field->name, "pool_id") == 0)
+			*(const char **)member = ask->pool_id;
+		else if (strcmp(field->name, "requested_at") == 0)
+			*(int64_t *)member = now_us;
+	}
+}
+
 static int prepare(struct ask *ask, struct record *request, struct session *session,
 		   struct arena *arena, struct message *ret_message)
 {
@@ -267,19 +303,7 @@ static int prepare(struct ask *ask, struct record *request, struct session *sess
 		random_uuid(uuid);
 		ask->request_id = uuid;
 	}
-	switch (request->type) {
-	case RECORD_VM_REQUESTED:
-		request->vm_requested.request_id = ask->request_id;
-		request->vm_requested.requested_at = origin.now_us;
-		break;
-	case RECORD_VM_RELEASED:
-		request->vm_released.request_id = ask->request_id;
-		request->vm_released.requested_at = origin.now_us;
-		break;
-	default:
-		request->migration_check.request_id = ask->request_id;
-		request->migration_check.requested_at = origin.now_us;
-	}
+	complete(ask, origin.now_us, request);
 	if (event_message(request, &origin, session->codec, arena, ret_message)) {
 		complain("%s", codec_error(session->codec));
 		return STATUS_USAGE;

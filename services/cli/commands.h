@@ -5,6 +5,8 @@
 
 int cli_audit(int argc, char **argv);
 int cli_get(int argc, char **argv);
+int cli_gpu(int argc, char **argv);
+int cli_host(int argc, char **argv);
 int cli_migrate_check(int argc, char **argv);
 int cli_publish(int argc, char **argv);
 int cli_release(int argc, char **argv);

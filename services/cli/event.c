@@ -22,6 +22,7 @@ int event_topic(enum record_type type, enum topic *ret_topic)
 	case RECORD_VM_REQUESTED:
 	case RECORD_VM_RELEASED:
 	case RECORD_MIGRATION_CHECK:
+	case RECORD_OPERATOR_COMMAND:
 		*ret_topic = TOPIC_REQUESTS;
 		return 0;
 	case RECORD_GPU_ATTACHMENT:

@@ -6,6 +6,7 @@
  *   GpuDiscovered                            inventory, the pool's         gpu_id
  *   HostSeen                                 hosts, the pool's             host
  *   VmRequested, VmReleased, MigrationCheck  requests, the pool's          pool_id
+ *   OperatorCommand                          requests, the pool's          pool_id
  *   GpuAttachment                            attachments, the pool's       pool_id
  *
  * All other records are written by the scheduler only.

@@ -20,6 +20,8 @@ static const struct command commands[] = {
 	{ "request", "ask for the GPUs of a VM", cli_request },
 	{ "release", "ask that a VM's GPUs are taken back", cli_release },
 	{ "migrate-check", "ask whether a VM could migrate to another host", cli_migrate_check },
+	{ "host", "cordon a host: it gets no new VMs; or uncordon it", cli_host },
+	{ "gpu", "put a GPU into quarantine, or return it from there", cli_gpu },
 	{ "get", "show pools, hosts, gpus, types, vms or requests as Redis has them", cli_get },
 	{ "publish", "publish any event from JSON", cli_publish },
 	{ "tail", "show what goes over the topics", cli_tail },

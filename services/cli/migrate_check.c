@@ -17,22 +17,9 @@ static bool parse(struct ask *ask, struct migration_check *body, int argc, char 
 		  int *ret_status)
 {
 	const struct option_spec own[] = {
-		{ .name = "pool",
-		  .letter = 'p',
-		  .argument = "ID",
-		  .help = "the VM pool",
-		  .set = option_set_string,
-		  .target = &body->pool_id },
-		{ .name = "vm",
-		  .argument = "ID",
-		  .help = "the VM",
-		  .set = option_set_string,
-		  .target = &body->vm_id },
-		{ .name = "host",
-		  .argument = "NAME",
-		  .help = "the host to migrate to (default: any)",
-		  .set = option_set_string,
-		  .target = &body->target_host },
+		ask_text("vm", "ID", "the VM", &body->vm_id),
+		ask_text("host", "NAME", "the host to migrate to (default: any)",
+			 &body->target_host),
 	};
 	struct program program = {
 		.name = "gpubus migrate-check",
@@ -42,7 +29,7 @@ static bool parse(struct ask *ask, struct migration_check *body, int argc, char 
 	if (!ask_parse(ask, &program, own, sizeof(own) / sizeof(*own), argc, argv, ret_status))
 		return false;
 	*ret_status = STATUS_USAGE;
-	return ask_needs("--pool", body->pool_id) && ask_needs("--vm", body->vm_id);
+	return ask_needs("--vm", body->vm_id);
 }
 
 int cli_migrate_check(int argc, char **argv)

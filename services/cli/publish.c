@@ -41,7 +41,8 @@ struct publish {
 
 static const char epilog[] =
 	"EVENT is one of VmPoolDefined, VmTypeDefined, VmRequested, VmReleased, MigrationCheck,\n"
-	"GpuAttachment, GpuDiscovered, HostSeen. The fields of each stand in schemas/EVENT.avsc; "
+	"OperatorCommand, GpuAttachment, GpuDiscovered, HostSeen. The fields of each stand in "
+	"schemas/EVENT.avsc; "
 	"those\n"
 	"with a default, a request_id and times may be left out. The event is checked against its\n"
 	"schema here, and against what exists by the scheduler, whose answer appears in "

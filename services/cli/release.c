@@ -1,6 +1,7 @@
 /*
  * `gpubus release`: a VM gives its GPUs back.
  */
+#include "cli/actor.h"
 #include "cli/ask.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
@@ -19,27 +20,14 @@ static bool parse(struct ask *ask, struct vm_released *body, bool *force, int ar
 		  int *ret_status)
 {
 	const struct option_spec own[] = {
-		{ .name = "pool",
-		  .letter = 'p',
-		  .argument = "ID",
-		  .help = "the VM pool",
-		  .set = option_set_string,
-		  .target = &body->pool_id },
-		{ .name = "vm",
-		  .argument = "ID",
-		  .help = "the VM",
-		  .set = option_set_string,
-		  .target = &body->vm_id },
+		ask_text("vm", "ID", "the VM", &body->vm_id),
 		{ .name = "force",
-		  .help = "free them without the word of the host's agent that they are clean;\n"
-			  "needs --reason",
+		  .help = "end the assignment without the word of the host's agent that they are\n"
+			  "detached and clean; needs --reason",
 		  .set = option_set_flag,
 		  .target = force },
-		{ .name = "reason",
-		  .argument = "TEXT",
-		  .help = "why; kept in the log",
-		  .set = option_set_string,
-		  .target = &body->reason },
+		ask_text("reason", "TEXT", "why; kept in the log", &body->reason),
+		actor_option(&body->actor),
 	};
 	struct program program = {
 		.name = "gpubus release",
@@ -49,7 +37,7 @@ static bool parse(struct ask *ask, struct vm_released *body, bool *force, int ar
 	if (!ask_parse(ask, &program, own, sizeof(own) / sizeof(*own), argc, argv, ret_status))
 		return false;
 	*ret_status = STATUS_USAGE;
-	if (!ask_needs("--pool", body->pool_id) || !ask_needs("--vm", body->vm_id))
+	if (!ask_needs("--vm", body->vm_id))
 		return false;
 	return !*force || ask_needs("--reason (with --force)", body->reason);
 }
@@ -64,6 +52,8 @@ int cli_release(int argc, char **argv)
 	ask_init(&ask);
 	if (parse(&ask, &body, &force, argc, argv, &status)) {
 		body.force = force ? 1 : ABSENT;
+		if (force && !body.actor)
+			body.actor = actor_default(&ask.arena);
 		struct record record = { .type = RECORD_VM_RELEASED, .vm_released = body };
 		status = ask_run(&ask, &record);
 	}

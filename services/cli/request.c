@@ -41,43 +41,25 @@ static bool parse(struct request *request, int argc, char **argv, int *ret_statu
 {
 	struct vm_requested *body = &request->body;
 	const struct option_spec own[] = {
-		{ .name = "pool",
-		  .letter = 'p',
-		  .argument = "ID",
-		  .help = "the VM pool",
-		  .set = option_set_string,
-		  .target = &body->pool_id },
-		{ .name = "vm",
-		  .argument = "ID",
-		  .help = "the VM (default: a new id)",
-		  .set = option_set_string,
-		  .target = &body->vm_id },
+		ask_text("vm", "ID", "the VM (default: a new id)", &body->vm_id),
 		{ .name = "gpu",
 		  .letter = 'g',
 		  .argument = "MODEL=N",
 		  .help = "so many GPUs of this model; also \"N x MODEL\"; again for other models",
 		  .set = gpu_asks_add,
 		  .target = &request->gpus },
-		{ .name = "type",
-		  .argument = "ID",
-		  .help = "the VM type that says which GPUs, CPU cores and RAM; instead of --gpu",
-		  .set = option_set_string,
-		  .target = &body->vm_type_id },
-		{ .name = "host",
-		  .argument = "NAME",
-		  .help = "only this host will do",
-		  .set = option_set_string,
-		  .target = &body->host },
+		ask_text("type", "ID",
+			 "the VM type that says which GPUs, CPU cores and RAM; instead of --gpu",
+			 &body->vm_type_id),
+		ask_text("host", "NAME", "only this host will do", &body->host),
 		{ .name = "policy",
 		  .argument = "POLICY",
 		  .help = "pack or spread (default: the pool's)",
 		  .set = set_policy,
 		  .target = &body->policy },
-		{ .name = "vm-instance",
-		  .argument = "ID",
-		  .help = "the VM instance, if the requester has one; it comes back in the answer",
-		  .set = option_set_string,
-		  .target = &body->vm_instance_id },
+		ask_text("vm-instance", "ID",
+			 "the VM instance, if the requester has one; it comes back in the answer",
+			 &body->vm_instance_id),
 	};
 	struct program program = {
 		.name = "gpubus request",
@@ -89,8 +71,6 @@ static bool parse(struct request *request, int argc, char **argv, int *ret_statu
 		return false;
 
 	*ret_status = STATUS_USAGE;
-	if (!ask_needs("--pool", body->pool_id))
-		return false;
 	if (!body->vm_type_id == !request->gpus.n) {
 		complain(body->vm_type_id ? "--type and --gpu exclude each other"
 					  : "which GPUs? --gpu MODEL=N or --type ID is missing");

@@ -38,20 +38,55 @@ static const char *time_text(int64_t time_us, char text[RFC3339_TEXT_BYTES])
 
 /* ---- what a record says, in a few words -------------------------------------------------------- */
 
-static void put_assigned_gpus(struct buf *out, const struct assigned_gpu *gpus, size_t n)
+/* One item of a list that matters to people, in a word: "model=2", "0000:01:00.0", "h1/0000:01:00.0:DIRTY". */
+static void put_item(struct buf *out, const char *type, const void *item)
 {
-	for (size_t i = 0; i < n; i++) {
-		buf_puts(out, i ? "," : " gpus=");
-		put_bytes(out, gpus[i].pci_address, strlen(gpus[i].pci_address));
+	const struct gpu_ask *ask = item;
+	const struct assigned_gpu *assigned = item;
+	const struct attached_gpu *attached = item;
+	const struct quarantined_gpu *quarantined = item;
+
+	if (strcmp(type, "GpuAsk") == 0) {
+		put_bytes(out, ask->name, strlen(ask->name));
+		buf_printf(out, "=%" PRId64, ask->count);
+	} else if (strcmp(type, "AssignedGpu") == 0) {
+		put_bytes(out, assigned->pci_address, strlen(assigned->pci_address));
+	} else if (strcmp(type, "AttachedGpu") == 0) {
+		put_bytes(out, attached->gpu_id, strlen(attached->gpu_id));
+		buf_putc(out, ':');
+		put_bytes(out, attached->state, strlen(attached->state));
+		if (attached->code) {
+			buf_putc(out, ':');
+			put_bytes(out, attached->code, strlen(attached->code));
+		}
+	} else if (strcmp(type, "QuarantinedGpu") == 0) {
+		put_bytes(out, quarantined->gpu_id, strlen(quarantined->gpu_id));
+		buf_putc(out, ':');
+		put_bytes(out, quarantined->code, strlen(quarantined->code));
 	}
 }
 
-static void put_asks(struct buf *out, const struct gpu_ask *asks, size_t n)
+static bool is_shown(const struct field *field)
 {
+	return strcmp(field->name, "gpus") == 0 || strcmp(field->name, "quarantined") == 0 ||
+	       strcmp(field->name, "failed_hosts") == 0;
+}
+
+static void put_list(struct buf *out, const struct field *field, const char *body)
+{
+	const char *items = *(char *const *)(const void *)(body + field->offset);
+	size_t n = *(const size_t *)(const void *)(body + field->count_offset);
 	for (size_t i = 0; i < n; i++) {
-		buf_puts(out, i ? " + " : " gpus=");
-		put_bytes(out, asks[i].name, strlen(asks[i].name));
-		buf_printf(out, "=%" PRId64, asks[i].count);
+		if (i == 0)
+			buf_printf(out, " %s=", field->name);
+		else
+			buf_putc(out, ',');
+		if (field->type == FIELD_STRINGS) {
+			const char *text = ((const char *const *)(const void *)items)[i];
+			put_bytes(out, text, strlen(text));
+		} else {
+			put_item(out, field->item->name, items + i * field->item->size);
+		}
 	}
 }
 
@@ -79,14 +114,8 @@ static void put_record(struct buf *out, const struct record *record)
 		else if (field->type == FIELD_BOOLEAN && *(const int64_t *)member != ABSENT)
 			buf_printf(out, " %s=%s", field->name,
 				   *(const int64_t *)member ? "yes" : "no");
-		else if (field->type == FIELD_RECORDS && strcmp(field->name, "gpus") == 0) {
-			const void *items = *(void *const *)member;
-			size_t n = *(const size_t *)(const void *)(body + field->count_offset);
-			if (field->item->size == sizeof(struct gpu_ask))
-				put_asks(out, items, n);
-			else
-				put_assigned_gpus(out, items, n);
-		}
+		else if (is_shown(field))
+			put_list(out, field, body);
 	}
 }
 

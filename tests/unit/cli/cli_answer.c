@@ -18,6 +18,10 @@ static struct record request(enum record_type type, const char *id)
 		record.vm_requested = (struct vm_requested){ .request_id = id, .pool_id = "1" };
 	else if (type == RECORD_VM_RELEASED)
 		record.vm_released = (struct vm_released){ .request_id = id, .pool_id = "1" };
+	else if (type == RECORD_OPERATOR_COMMAND)
+		record.operator_command = (struct operator_command){
+			.request_id = id, .pool_id = "1", .command = "CORDON_HOST", .host = "h1"
+		};
 	else
 		record.migration_check =
 			(struct migration_check){ .request_id = id, .pool_id = "1" };
@@ -118,6 +122,106 @@ static void a_verdict_allows_or_not(void **state)
 	expect(RECORD_MIGRATION_CHECK, rejected("r1", "MigrationCheck"), ANSWER_REFUSED);
 }
 
+static void what_could_not_be_handed_over_has_failed(void **state)
+{
+	(void)state;
+	struct record failed = released("r1/2", "");
+	failed.gpu_released.code = "ATTACH_FAILED";
+	expect(RECORD_VM_REQUESTED, failed, ANSWER_ATTACH_FAILED);
+	expect(RECORD_VM_RELEASED, failed, ANSWER_OTHER);
+}
+
+static struct record marked(const char *request_id, const char *host, const char *mark)
+{
+	return (struct record){ .type = RECORD_HOST_MARKED,
+				.host_marked = { .request_id = request_id,
+						 .pool_id = "1",
+						 .host = host,
+						 .mark = mark,
+						 .reason = "a new fan",
+						 .actor = "ann" } };
+}
+
+static void a_command_is_answered_with_a_mark(void **state)
+{
+	(void)state;
+	expect(RECORD_OPERATOR_COMMAND, marked("r1", "h1", "CORDONED"), ANSWER_DONE);
+	expect(RECORD_OPERATOR_COMMAND, marked("r2", "h1", "CORDONED"), ANSWER_OTHER);
+	expect(RECORD_VM_REQUESTED, marked("r1", "h1", "CORDONED"), ANSWER_OTHER);
+	expect(RECORD_OPERATOR_COMMAND, rejected("r1", "OperatorCommand"), ANSWER_REFUSED);
+	struct record gpu = { .type = RECORD_GPU_MARKED,
+			      .gpu_marked = { .request_id = "r1", .pool_id = "1" } };
+	expect(RECORD_OPERATOR_COMMAND, gpu, ANSWER_DONE);
+}
+
+static void an_id_that_was_used_for_something_else_is_noticed(void **state)
+{
+	struct arena arena;
+	(void)state;
+	arena_init(&arena);
+	struct record asked = request(RECORD_OPERATOR_COMMAND, "r1");
+	struct record answer = marked("r1", "h1", "CORDONED");
+	assert_null(answer_to_another(&asked, &answer, &arena));
+	answer = marked("r1", "h2", "CORDONED");
+	assert_string_equal(answer_to_another(&asked, &answer, &arena), "host h2, CORDONED");
+	answer = marked("r1", "h1", "OPEN");
+	assert_string_equal(answer_to_another(&asked, &answer, &arena), "host h1, OPEN");
+
+	asked.operator_command =
+		(struct operator_command){ .command = "RETURN_GPU", .gpu_id = "h1/0000:01:00.0" };
+	answer = (struct record){ .type = RECORD_GPU_MARKED,
+				  .gpu_marked = { .gpu_id = "h1/0000:01:00.0",
+						  .mark = "RETURNED" } };
+	assert_null(answer_to_another(&asked, &answer, &arena));
+	answer.gpu_marked.mark = "QUARANTINED";
+	assert_non_null(answer_to_another(&asked, &answer, &arena));
+
+	asked = request(RECORD_VM_REQUESTED, "r1");
+	asked.vm_requested.vm_id = "vm";
+	answer = assigned("r1", "ASSIGNED", NULL);
+	assert_null(answer_to_another(&asked, &answer, &arena));
+	asked.vm_requested.vm_id = "vm2";
+	assert_string_equal(answer_to_another(&asked, &answer, &arena), "VM vm");
+	arena_deinit(&arena);
+}
+
+static void assert_said(struct record answer, enum answer_kind kind, const char *expected)
+{
+	struct buf out = { 0 };
+	answer_describe(&answer, kind, &out);
+	assert_string_equal(out.data, expected);
+	buf_deinit(&out);
+}
+
+static void people_see_what_became_of_gpus(void **state)
+{
+	struct quarantined_gpu dirty = { "h1/0000:01:00.0", "RESET_FAILED", "no reset method" };
+	struct record answer = released("r1/1", "d1");
+	(void)state;
+	answer.gpu_released.code = "RELEASED";
+	answer.gpu_released.quarantined = &dirty;
+	answer.gpu_released.n_quarantined = 1;
+	assert_said(answer, ANSWER_DONE,
+		    "released  VM vm on host h1\n"
+		    "in quarantine  h1/0000:01:00.0  RESET_FAILED  no reset method\n");
+	answer.gpu_released.n_quarantined = 0;
+	answer.gpu_released.code = "FORCED";
+	answer.gpu_released.reason = "h1 burnt down";
+	answer.gpu_released.actor = "ann";
+	assert_said(answer, ANSWER_DONE,
+		    "released by force  VM vm on host h1: h1 burnt down (ann)\n");
+	answer.gpu_released.code = "ATTACH_FAILED";
+	assert_said(answer, ANSWER_ATTACH_FAILED,
+		    "failed  VM vm did not get its GPUs on host h1: h1 burnt down\n");
+	assert_said(marked("r1", "h1", "CORDONED"), ANSWER_DONE,
+		    "done  host h1 is cordoned: a new fan (ann)\n");
+	struct record gpu = {
+		.type = RECORD_GPU_MARKED,
+		.gpu_marked = { .gpu_id = "h1/0000:01:00.0", .mark = "RETURNED", .actor = "ann" }
+	};
+	assert_said(gpu, ANSWER_DONE, "done  GPU h1/0000:01:00.0 is out of quarantine (ann)\n");
+}
+
 static void the_pool_is_part_of_the_request(void **state)
 {
 	struct record answer = assigned("r1", "ASSIGNED", NULL);
@@ -177,6 +281,10 @@ int main(void)
 		cmocka_unit_test(what_was_granted_may_be_released_when_it_is_told_again),
 		cmocka_unit_test(a_release_is_done_when_the_gpus_are_free),
 		cmocka_unit_test(a_verdict_allows_or_not),
+		cmocka_unit_test(what_could_not_be_handed_over_has_failed),
+		cmocka_unit_test(a_command_is_answered_with_a_mark),
+		cmocka_unit_test(an_id_that_was_used_for_something_else_is_noticed),
+		cmocka_unit_test(people_see_what_became_of_gpus),
 		cmocka_unit_test(the_pool_is_part_of_the_request),
 		cmocka_unit_test(people_see_addresses_and_reasons),
 	};

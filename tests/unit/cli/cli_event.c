@@ -83,6 +83,10 @@ static void every_event_has_its_place(void **state)
 	message =
 		publish(*state, RECORD_VM_RELEASED, "{\"vm_id\": \"v\", \"pool_id\": \"pool-7\"}");
 	expect_at(&message, TOPIC_REQUESTS, "pool-7", shard);
+	message = publish(*state, RECORD_OPERATOR_COMMAND,
+			  "{\"command\": \"CORDON_HOST\", \"host\": \"h1\", \"actor\": \"ann\","
+			  " \"pool_id\": \"pool-7\"}");
+	expect_at(&message, TOPIC_REQUESTS, "pool-7", shard);
 	message = publish(*state, RECORD_HOST_SEEN,
 			  "{\"host\": \"h1\", \"pool_id\": \"pool-7\", \"boot_id\": \"b\","
 			  " \"cpu_cores\": 1, \"ram_gb\": 1, \"gpu_count\": 0}");

@@ -39,21 +39,14 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct message rejected(struct fixture *fixture, enum topic topic, int64_t epoch,
-			       int64_t revision)
+static struct message message_of(struct fixture *fixture, const struct record *record,
+				 enum topic topic, int64_t epoch, int64_t revision)
 {
-	const struct record record = { .type = RECORD_REQUEST_REJECTED,
-				       .request_rejected = { .request_id = "r1",
-							     .request_type = "VmRequested",
-							     .pool_id = "1",
-							     .code = "NO_CAPACITY",
-							     .message = "none is free",
-							     .decided_at = 5 } };
 	struct envelope envelope = ENVELOPE_EMPTY;
 	envelope.epoch = epoch;
 	envelope.revision = revision;
 	buf_clear(&fixture->encoded);
-	assert_int_equal(codec_encode(fixture->codec, &record, &fixture->encoded), 0);
+	assert_int_equal(codec_encode(fixture->codec, record, &fixture->encoded), 0);
 	return (struct message){
 		.topic = topic,
 		.partition = 2,
@@ -66,6 +59,19 @@ static struct message rejected(struct fixture *fixture, enum topic topic, int64_
 		.headers = fixture->headers,
 		.n_headers = envelope_to_headers(&envelope, &fixture->arena, fixture->headers),
 	};
+}
+
+static struct message rejected(struct fixture *fixture, enum topic topic, int64_t epoch,
+			       int64_t revision)
+{
+	const struct record record = { .type = RECORD_REQUEST_REJECTED,
+				       .request_rejected = { .request_id = "r1",
+							     .request_type = "VmRequested",
+							     .pool_id = "1",
+							     .code = "NO_CAPACITY",
+							     .message = "none is free",
+							     .decided_at = 5 } };
+	return message_of(fixture, &record, topic, epoch, revision);
 }
 
 static const char *line(struct fixture *fixture, const struct message *message,
@@ -83,6 +89,84 @@ static void an_answer_shows_its_fields_and_revision(void **state)
 			    "answers[2]@7 1970-01-01T00:00:01.000000Z RequestRejected "
 			    "request_id=r1 request_type=VmRequested pool_id=1 code=NO_CAPACITY "
 			    "message=none is free revision=33\n");
+}
+
+static void a_report_shows_each_gpu(void **state)
+{
+	struct attached_gpu gpus[] = {
+		{ .gpu_id = "h1/0000:01:00.0", .state = "CLEAN" },
+		{ .gpu_id = "h1/0000:02:00.0", .state = "DIRTY", .code = "RESET_FAILED" },
+	};
+	const struct record record = { .type = RECORD_GPU_ATTACHMENT,
+				       .gpu_attachment = { .assignment_id = "r1/1",
+							   .vm_id = "vm",
+							   .pool_id = "1",
+							   .host = "h1",
+							   .state = "DETACHED",
+							   .gpus = gpus,
+							   .n_gpus = 2,
+							   .observed_at = 5 } };
+	struct message message = message_of(*state, &record, TOPIC_ATTACHMENTS, -1, -1);
+	assert_string_equal(line(*state, &message, (struct tail_verdict){ 0 }),
+			    "attachments[2]@7 1970-01-01T00:00:01.000000Z GpuAttachment "
+			    "assignment_id=r1/1 vm_id=vm pool_id=1 host=h1 state=DETACHED "
+			    "gpus=h1/0000:01:00.0:CLEAN,h1/0000:02:00.0:DIRTY:RESET_FAILED\n");
+}
+
+static void a_release_shows_what_is_in_quarantine(void **state)
+{
+	struct quarantined_gpu gpus[] = { { "h1/0000:02:00.0", "RESET_FAILED", "why" } };
+	struct assigned_gpu assigned[] = { { .gpu_id = "h1/0000:02:00.0",
+					     .name = "n",
+					     .vendor = "v",
+					     .device = "d",
+					     .pci_address = "0000:02:00.0",
+					     .iommu_group = ABSENT,
+					     .numa_node = ABSENT } };
+	const struct record record = { .type = RECORD_GPU_RELEASED,
+				       .gpu_released = { .assignment_id = "r1/1",
+							 .request_id = "d1",
+							 .vm_id = "vm",
+							 .pool_id = "1",
+							 .host = "h1",
+							 .code = "RELEASED",
+							 .gpus = assigned,
+							 .n_gpus = 1,
+							 .quarantined = gpus,
+							 .n_quarantined = 1,
+							 .decided_at = 5 } };
+	struct message message = message_of(*state, &record, TOPIC_ANSWERS, -1, 3);
+	assert_non_null(strstr(line(*state, &message, (struct tail_verdict){ 0 }),
+			       " gpus=0000:02:00.0 code=RELEASED "
+			       "quarantined=h1/0000:02:00.0:RESET_FAILED revision=3\n"));
+}
+
+static void a_command_and_its_mark_say_who_and_why(void **state)
+{
+	const struct record command = { .type = RECORD_OPERATOR_COMMAND,
+					.operator_command = { .request_id = "o1",
+							      .pool_id = "1",
+							      .command = "CORDON_HOST",
+							      .host = "h1",
+							      .reason = "a fan",
+							      .actor = "ann",
+							      .requested_at = ABSENT } };
+	struct message message = message_of(*state, &command, TOPIC_REQUESTS, -1, -1);
+	assert_non_null(strstr(line(*state, &message, (struct tail_verdict){ 0 }),
+			       " OperatorCommand request_id=o1 pool_id=1 command=CORDON_HOST "
+			       "host=h1 reason=a fan actor=ann\n"));
+	const struct record mark = { .type = RECORD_HOST_MARKED,
+				     .host_marked = { .request_id = "o1",
+						      .pool_id = "1",
+						      .host = "h1",
+						      .mark = "CORDONED",
+						      .reason = "a fan",
+						      .actor = "ann",
+						      .decided_at = 5 } };
+	message = message_of(*state, &mark, TOPIC_ANSWERS, -1, 4);
+	assert_non_null(strstr(line(*state, &message, (struct tail_verdict){ 0 }),
+			       " HostMarked request_id=o1 pool_id=1 host=h1 mark=CORDONED "
+			       "reason=a fan actor=ann revision=4\n"));
 }
 
 static void a_void_decision_says_so(void **state)
@@ -171,6 +255,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_answer_shows_its_fields_and_revision),
+		cmocka_unit_test(a_report_shows_each_gpu),
+		cmocka_unit_test(a_release_shows_what_is_in_quarantine),
+		cmocka_unit_test(a_command_and_its_mark_say_who_and_why),
 		cmocka_unit_test(a_void_decision_says_so),
 		cmocka_unit_test(a_marker_is_marked),
 		cmocka_unit_test(garbage_is_shown_with_the_reason),
