@@ -10,8 +10,10 @@
 #include "cli/commands.h"
 #include "cli/exit_status.h"
 #include "cli/get_columns.h"
+#include "cli/get_marks.h"
 #include "cli/get_rows.h"
 #include "cli/settings.h"
+#include "loop/clock.h"
 #include "store/read.h"
 
 enum { TIMEOUT_MS = 10000 };
@@ -22,14 +24,17 @@ struct get {
 	const char *id;
 	const char *pool_id;
 	int64_t partitions; /* 0: look at all that there may be */
+	int64_t host_timeout_ms;
 	struct get_rows rows;
 	struct store_reader *reader; /* owned */
 	size_t malformed;	     /* rows */
 };
 
-static const char epilog[] = "WHAT is pools, hosts, gpus, types, vms or requests; ID is one of "
-			     "them: a pool, a host, a GPU\n"
-			     "(HOST/ADDRESS), a VM type, a VM or a request.\n"
+static const char epilog[] = "WHAT is pools, hosts, gpus, types, vms, requests or marks; ID is "
+			     "one of them: a pool, a host, a GPU\n"
+			     "(HOST/ADDRESS), a VM type, a VM or a request. Marks are what "
+			     "operators and agents took out of\n"
+			     "service: cordoned hosts, GPUs in quarantine; ID is the host or GPU.\n"
 			     "\n"
 			     "Redis has what schedulers have confirmed; it may stand a moment "
 			     "behind the log, and never\n"
@@ -60,6 +65,13 @@ static bool parse(struct get *get, int argc, char **argv, int *ret_status)
 			  "(default: look for all that Redis has)",
 		  .set = option_set_count,
 		  .target = &get->partitions },
+		{ .name = "host-timeout",
+		  .argument = "TIME",
+		  .fallback = "45s",
+		  .help = "as schedulers have it: a host that was not heard of for longer is "
+			  "silent, and\nits GPUs are not free",
+		  .set = option_set_duration_ms,
+		  .target = &get->host_timeout_ms },
 	};
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
 		verb_options_add(&options, own[i]);
@@ -76,7 +88,8 @@ static bool parse(struct get *get, int argc, char **argv, int *ret_status)
 		return false;
 	*ret_status = STATUS_USAGE;
 	if (argc - first < 1 || argc - first > 2 || store_table_by_name(argv[first], &get->table)) {
-		complain("expected pools, hosts, gpus, types, vms or requests, and perhaps an id");
+		complain("expected pools, hosts, gpus, types, vms, requests or marks, and perhaps "
+			 "an id");
 		return false;
 	}
 	get->id = argc - first == 2 ? argv[first + 1] : NULL;
@@ -139,11 +152,13 @@ static bool joins(enum store_table wanted, enum store_table table)
 {
 	switch (wanted) {
 	case STORE_POOLS:
-		return table == STORE_HOSTS || table == STORE_GPUS || table == STORE_VMS;
-	case STORE_GPUS:
-	case STORE_REQUESTS:
 	case STORE_HOSTS:
-		return table == STORE_VMS || (wanted == STORE_HOSTS && table == STORE_GPUS);
+		return table == STORE_HOSTS || table == STORE_GPUS || table == STORE_VMS ||
+		       table == STORE_MARKS;
+	case STORE_GPUS:
+		return table == STORE_VMS || table == STORE_MARKS;
+	case STORE_REQUESTS:
+		return table == STORE_VMS;
 	default:
 		return false;
 	}
@@ -173,11 +188,23 @@ static bool is_wanted(const struct get *get, const json_t *item)
 
 static json_t *join(const struct get *get, json_t *tables[STORE_TABLES])
 {
-	json_t *owners = get_owners(tables[STORE_VMS]), *gpu;
+	json_t *owners = get_owners(tables[STORE_VMS]),
+	       *marks = get_index_marks(tables[STORE_MARKS]);
+	json_t *item;
 	size_t i;
 
-	json_array_foreach(tables[STORE_GPUS], i, gpu) get_set_owner(gpu, owners);
+	json_array_foreach(tables[STORE_GPUS], i, item)
+	{
+		get_set_owner(item, owners);
+		get_set_mark(item, "quarantine", "gpu", "gpu_id", marks);
+	}
+	json_array_foreach(tables[STORE_HOSTS], i, item)
+	{
+		get_set_mark(item, "cordon", "host", "host", marks);
+		get_set_host_state(item, clock_wall_us(), get->host_timeout_ms * 1000);
+	}
 	json_decref(owners);
+	json_decref(marks);
 	if (get->table == STORE_REQUESTS)
 		get_resolve_answers(tables[STORE_REQUESTS], tables[STORE_VMS]);
 	if (get->table == STORE_HOSTS)

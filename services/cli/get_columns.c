@@ -9,7 +9,7 @@
 #include "cli/table.h"
 #include "codec/rfc3339.h"
 
-enum { COLUMNS_MAX = 10 };
+enum { COLUMNS_MAX = 12 };
 
 /* NULL: the member as it is. */
 typedef const char *(*cell_fn)(const json_t *object, const char *member, struct arena *arena);
@@ -114,6 +114,40 @@ static const char *message_cell(const json_t *object, const char *member, struct
 	return text_of(answer, "message");
 }
 
+/* How far the agent is, and what it waits for: "ATTACHED", "BOUND VM_ABSENT". */
+static const char *attach_cell(const json_t *object, const char *member, struct arena *arena)
+{
+	const char *code = text_of(object, "attach_code");
+	return *code ? arena_printf(arena, "%s %s", text_of(object, member), code)
+		     : text_of(object, member);
+}
+
+/* A quarantine says more than what the host found. */
+static const char *gpu_state_cell(const json_t *object, const char *member, struct arena *arena)
+{
+	(void)arena;
+	return json_is_object(json_object_get(object, "quarantine")) ? "QUARANTINED"
+								     : text_of(object, member);
+}
+
+/* "RESET_FAILED: no reset method (ann)" of a mark, or "" without one. */
+static const char *mark_cell(const json_t *object, const char *member, struct arena *arena)
+{
+	const json_t *mark = json_object_get(object, member);
+	const char *code = text_of(mark, "code"), *reason = text_of(mark, "reason"),
+		   *actor = text_of(mark, "actor");
+	if (!*code)
+		return "";
+	return arena_printf(arena, "%s%s%s%s%s%s", code, *reason ? ": " : "", reason,
+			    *actor ? " (" : "", actor, *actor ? ")" : "");
+}
+
+static const char *gpu_reason_cell(const json_t *object, const char *member, struct arena *arena)
+{
+	const char *mark = mark_cell(object, "quarantine", arena);
+	return *mark ? mark : text_of(object, member);
+}
+
 static const struct view {
 	const char *id;
 	struct column columns[COLUMNS_MAX]; /* up to the first without a title */
@@ -131,6 +165,7 @@ static const struct view {
 	[STORE_HOSTS] = { "host",
 			  { { "HOST", "host", NULL },
 			    { "POOL", "pool_id", NULL },
+			    { "STATE", "state", NULL },
 			    { "GPUS", "gpus", NULL },
 			    { "ASSIGNED", "gpus_assigned", NULL },
 			    { "CORES", "cpu_cores", NULL },
@@ -138,17 +173,19 @@ static const struct view {
 			    { "IOMMU", "iommu", NULL },
 			    { "REMAPPING", "interrupt_remapping", NULL },
 			    { "VFIO", "vfio", NULL },
-			    { "SEEN", "seen_at", time_cell } } },
+			    { "SEEN", "seen_at", time_cell },
+			    { "CORDON", "cordon", mark_cell } } },
 	[STORE_GPUS] = { "gpu_id",
 			 { { "HOST", "host", NULL },
 			   { "ADDRESS", "pci_address", NULL },
 			   { "POOL", "pool_id", NULL },
 			   { "MODEL", "model", NULL },
 			   { "ID", "vendor_id", device_cell },
-			   { "STATE", "state", NULL },
+			   { "STATE", "state", gpu_state_cell },
 			   { "VM", "vm_id", NULL },
+			   { "ATTACH", "attach_state", attach_cell },
 			   { "NUMA", "numa_node", NULL },
-			   { "REASON", "reason", NULL } } },
+			   { "REASON", "reason", gpu_reason_cell } } },
 	[STORE_TYPES] = { "vm_type_id",
 			  { { "TYPE", "vm_type_id", NULL },
 			    { "POOL", "pool_id", NULL },
@@ -161,10 +198,12 @@ static const struct view {
 			  { "POOL", "pool_id", NULL },
 			  { "HOST", "host", NULL },
 			  { "STATE", "state", NULL },
+			  { "ATTACH", "attach_state", attach_cell },
 			  { "MODELS", "gpus", models_cell },
 			  { "GPUS", "gpus", gpus_cell },
 			  { "REQUEST", "request_id", NULL },
-			  { "DECIDED", "decided_at", time_cell } } },
+			  { "DECIDED", "decided_at", time_cell },
+			  { "WAITS FOR", "attach_reason", NULL } } },
 	[STORE_REQUESTS] = { "request_id",
 			     { { "REQUEST", "request_id", NULL },
 			       { "POOL", "pool_id", NULL },
@@ -174,6 +213,14 @@ static const struct view {
 			       { "OUTCOME", "answer", outcome_cell },
 			       { "DECIDED", "answer", decided_cell },
 			       { "MESSAGE", "answer", message_cell } } },
+	[STORE_MARKS] = { "id",
+			  { { "KIND", "kind", NULL },
+			    { "ID", "id", NULL },
+			    { "POOL", "pool_id", NULL },
+			    { "CODE", "code", NULL },
+			    { "SINCE", "since", time_cell },
+			    { "BY", "actor", NULL },
+			    { "REASON", "reason", NULL } } },
 };
 
 const char *get_columns_id(enum store_table table)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/get_marks.h"
 #include "codec/json.h"
 #include "core/shard_state.h"
 
@@ -285,6 +286,8 @@ int get_row_add(struct get_rows *rows, const struct store_row *row, json_t *list
 		return add_host(rows, row, list);
 	case STORE_GPUS:
 		return add_gpus(rows, row, list);
+	case STORE_MARKS:
+		return get_mark_add(rows, row, list);
 	default:
 		return 1;
 	}

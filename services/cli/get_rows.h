@@ -1,6 +1,6 @@
 /*
  * Rows of Redis as JSON objects with full field names: what `get` shows. Formats: core/shard_state.h
- * (vms, requests), core/fleet_rows.h (hosts, gpus), framed records (pools, types). Pure.
+ * (vms, requests, marks), core/fleet_rows.h (hosts, gpus), framed records (pools, types). Pure.
  */
 #pragma once
 
@@ -21,11 +21,16 @@ int get_row_add(struct get_rows *rows, const struct store_row *row, json_t *list
 
 /* The assignments of `vms` by GPU id, to say who holds what. Owned by the caller. */
 json_t *get_owners(const json_t *vms);
-/* Adds vm_id, assignment_id and assignment_state to a GPU; null when nobody holds it. */
+/* Adds to a GPU whose it is and how far its agent is: vm_id, assignment_id, assignment_state, attach_state,
+ * attach_code, attach_reason; null when nobody holds it. */
 void get_set_owner(json_t *gpu, const json_t *owners);
 /* Requests whose answer is a VM's assignment get it from `vms`. */
 void get_resolve_answers(json_t *requests, const json_t *vms);
+/* Adds to a host, which has its mark as "cordon", why it gets no new VMs: state (READY, CORDONED, SILENT,
+ * NO_IOMMU, NO_VFIO or NO_REMAPPING) as it is at `now_us`. */
+void get_set_host_state(json_t *host, int64_t now_us, int64_t host_timeout_us);
 /* How many GPUs each host has, and how many of them VMs hold. */
 void get_count_gpus(json_t *hosts, const json_t *gpus);
-/* Pools as the three tables know them: definitions, and those that hosts name, with their totals. */
+/* Pools as the three tables know them: definitions, and those that hosts name, with their totals. Hosts have
+ * their state, GPUs their owner and quarantine: what is not free to be given to a VM is not counted so. */
 json_t *get_pools(const json_t *definitions, const json_t *hosts, const json_t *gpus);

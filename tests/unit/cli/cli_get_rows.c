@@ -154,6 +154,10 @@ static void assign(struct fixture *fixture)
 							 .pool_id = "p",
 							 .host = "h1",
 							 .state = "ASSIGNED",
+							 .attach_state = "BOUND",
+							 .attach_code = "VM_ABSENT",
+							 .attach_reason = "vm1 does not run",
+							 .after_release = "keep-vfio",
 							 .gpus = &gpu,
 							 .n_gpus = 1,
 							 .decided_at = 9000000 } };
@@ -236,6 +240,9 @@ static void gpus_know_their_owners(void **state)
 	assert_string_equal(text(held, "vm_id"), "vm1");
 	assert_string_equal(text(held, "assignment_id"), "r1/1");
 	assert_string_equal(text(held, "assignment_state"), "ASSIGNED");
+	assert_string_equal(text(held, "attach_state"), "BOUND");
+	assert_string_equal(text(held, "attach_code"), "VM_ABSENT");
+	assert_true(json_is_null(json_object_get(idle, "attach_state")));
 	assert_true(json_is_null(json_object_get(idle, "vm_id")));
 }
 
@@ -295,6 +302,8 @@ static void pools_that_only_hosts_name_are_there(void **state)
 	assert_int_equal(json_integer_value(json_object_get(pool, "gpus")), 2);
 	assert_int_equal(json_integer_value(json_object_get(pool, "gpus_assigned")), 1);
 	assert_int_equal(json_integer_value(json_object_get(pool, "gpus_free")), 0);
+	assert_string_equal(text(pool, "on_attach_failure"), "reschedule");
+	assert_string_equal(text(pool, "after_release"), "keep-vfio");
 	json_decref(pools);
 }
 
@@ -309,6 +318,8 @@ static void rows_that_are_none_are_refused(void **state)
 		{ STORE_VMS, "p\tv", 3, "", 0 },
 		{ STORE_REQUESTS, "p\tv", 3, ">v", 2 },
 		{ STORE_POOLS, "p", 1, "x", 1 },
+		{ STORE_MARKS, "p\tgpu", 5, "1 2:x", 5 },
+		{ STORE_MARKS, "p\tgpu\tg", 7, "1 2:x", 5 },
 	};
 	struct fixture *fixture = *state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
