@@ -4,7 +4,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "bus/topics.h"
@@ -17,7 +16,7 @@
 
 extern char **environ;
 
-enum { SHUTDOWN_GRACE_MS = 3000, CLIENTS_END_MS = 3000, RETRY_SECONDS = 2 };
+enum { SHUTDOWN_GRACE_MS = 3000, CLIENTS_END_MS = 3000 };
 
 /* This program again, as the process that reads the PCI bus (pci/scan.h). */
 static const char *const reader_args[] = { "--read-bus", NULL };
@@ -35,24 +34,6 @@ static int claim_pools(const struct inventory_options *options, const struct hos
 	return r;
 }
 
-/* Waits for Kafka and its topics, as both may be set up after the hosts. */
-static int count_partitions(const struct inventory_options *options, int32_t *ret_partitions)
-{
-	for (;;) {
-		cleanup(buf_deinit) struct buf report = { 0 };
-		const struct bus_topics_options expected = { 0 };
-		/* Only that the topics are there: their settings are the scheduler's concern. */
-		int r = bus_topics_verify(options->bus, &expected, true, &report, ret_partitions);
-		if (r <= 0)
-			return r;
-		log_error("waiting for the topics (gpubus topics apply): %s",
-			  report.data ? report.data : "");
-		if (options->once)
-			return r;
-		sleep(RETRY_SECONDS);
-	}
-}
-
 static int run(const struct inventory_options *options)
 {
 	cleanup(arena_deinit) struct arena arena;
@@ -65,7 +46,8 @@ static int run(const struct inventory_options *options)
 		return EXIT_FAILURE;
 	}
 	int32_t n_partitions;
-	if (claim_pools(options, places, n) || count_partitions(options, &n_partitions))
+	if (claim_pools(options, places, n) ||
+	    bus_topics_await(options->bus, !options->once, &n_partitions))
 		return EXIT_FAILURE;
 
 	struct inventory *inventory = NULL;

@@ -38,6 +38,25 @@ int bus_config_option_property(void *target, const char *value,
 			       struct buf *error); /* -X k=v, -X @file */
 int bus_config_option_file(void *target, const char *value, struct buf *error);
 int bus_config_option_bootstrap(void *target, const char *value, struct buf *error);
+/* The rows of a service's table: how to reach Kafka. For files that know struct option_spec. */
+#define BUS_CONFIG_OPTIONS(config)                                                                 \
+	{ .name = "bootstrap",                                                                     \
+	  .letter = 'b',                                                                           \
+	  .argument = "HOST:PORT,...",                                                             \
+	  .help = "Kafka brokers to start with",                                                   \
+	  .set = bus_config_option_bootstrap,                                                      \
+	  .target = (config) },                                                                    \
+		{ .name = "kafka-config",                                                          \
+		  .argument = "FILE",                                                              \
+		  .help = "librdkafka properties, one name=value a line",                          \
+		  .set = bus_config_option_file,                                                   \
+		  .target = (config) },                                                            \
+	{                                                                                          \
+		.name = "kafka-property", .letter = 'X', .no_environment = true,                   \
+		.argument = "NAME=VALUE",                                                          \
+		.help = "any librdkafka property; may be given more than once",                    \
+		.set = bus_config_option_property, .target = (config)                              \
+	}
 
 /* What is set for this property, or NULL. */
 const char *bus_config_get(const struct bus_config *config, const char *name);

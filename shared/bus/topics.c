@@ -2,14 +2,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "bus/kafka.h"
 #include "bus/topic_settings.h"
 #include "loop/clock.h"
 
-enum { TIMEOUT_MS = 30000, REQUEST_MS = 5000, SETTLE_MS = 100 };
+enum { TIMEOUT_MS = 30000, REQUEST_MS = 5000, SETTLE_MS = 100, AWAIT_SECONDS = 2 };
 
 /* An admin session: a client and the queue its answers come to. Blocking. */
 struct admin {
@@ -367,4 +369,20 @@ int bus_topics_apply(const struct bus_config *config, const struct bus_topics_op
 		outcome = apply(&admin);
 	admin_deinit(&admin);
 	return outcome;
+}
+
+int bus_topics_await(const struct bus_config *config, bool patient, int32_t *ret_partitions)
+{
+	for (;;) {
+		cleanup(buf_deinit) struct buf report = { 0 };
+		const struct bus_topics_options any = { 0 };
+		int r = bus_topics_verify(config, &any, true, &report, ret_partitions);
+		if (r <= 0)
+			return r;
+		log_error("waiting for the topics (gpubus topics apply): %s",
+			  report.data ? report.data : "");
+		if (!patient)
+			return r;
+		sleep(AWAIT_SECONDS);
+	}
 }

@@ -32,3 +32,8 @@ int bus_topics_apply(const struct bus_config *config, const struct bus_topics_op
  * (gpubus-mock-broker). */
 int bus_topics_verify(const struct bus_config *config, const struct bus_topics_options *options,
 		      bool broker_is_mock, struct buf *report, int32_t *ret_partitions) MUST_CHECK;
+/* For services on hosts, which may be there before Kafka and the topics: asks whether the topics exist, whose
+ * settings are the scheduler's concern; `patient`: until they do, with a line in the log each time. Blocks.
+ * Positive, logged: not there, and not patient. */
+int bus_topics_await(const struct bus_config *config, bool patient,
+		     int32_t *ret_partitions) MUST_CHECK;

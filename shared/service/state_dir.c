@@ -50,6 +50,20 @@ int state_dir_take(const char *dir, struct buf *error)
 	return 0;
 }
 
+/* A file that was renamed is there after a power cut only when its directory is on the disk, too. */
+static int sync_dir_of(const char *path)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int r = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
 int state_file_write(const char *path, const char *text, size_t len)
 {
 	char fresh[PATH_MAX];
@@ -74,7 +88,7 @@ int state_file_write(const char *path, const char *text, size_t len)
 		r = -errno;
 	if (r == 0 && rename(fresh, path) < 0)
 		r = -errno;
-	return r;
+	return r < 0 ? r : sync_dir_of(path);
 }
 
 /* NULL: none is remembered. Negative: -errno. */

@@ -22,5 +22,6 @@ int state_dir_take(const char *dir, struct buf *error) MUST_CHECK;
 int pool_claim(const char *host_dir, const char *host, const char *pool_id, bool move,
 	       struct buf *error) MUST_CHECK;
 
-/* Replaces the file at `path` in one step, so that a crash leaves the old or the new. Negative: -errno. */
+/* Replaces the file at `path` in one step, so that a crash leaves the old or the new; on the disk when it
+ * returns. Negative: -errno. */
 int state_file_write(const char *path, const char *text, size_t len) MUST_CHECK;
