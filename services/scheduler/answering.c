@@ -1,6 +1,6 @@
 /*
- * What leaves a shard besides its decisions: answers, answers told again, dead letters, forwarded
- * inputs. Each is a parcel of its in-flight entry, sent as soon as there is room.
+ * What leaves a shard: its decisions, answers, answers told again, dead letters, forwarded inputs. Each
+ * is a parcel of its in-flight entry, sent as soon as there is room.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,6 +27,28 @@ static int send_parcel(struct shard *shard, const struct parcel *parcel, uint64_
 	};
 	return shard->world.io.produce(shard->world.io.context, shard->config.partition, &outgoing,
 				       token);
+}
+
+/* Nobody waits for its delivery, only for its reading back; under the entry's number its report, which
+ * may come after that, would pass for the answer's. */
+void shard_log(struct shard *shard, struct in_flight *entry, const struct parcel *record)
+{
+	if (send_parcel(shard, record, TOKEN_NOBODY) == 0)
+		return;
+	shard->record_waits = true;
+	entry->parcel =
+		parcel_new(record->topic, record->partition, record->key, record->key_len,
+			   record->value, record->value_len, record->headers, record->n_headers);
+}
+
+void shard_log_again(struct shard *shard)
+{
+	struct in_flight *entry =
+		shard->record_waits ? in_flight_at(&shard->flight, shard->flight.tail - 1) : NULL;
+	if (!entry || send_parcel(shard, entry->parcel, TOKEN_NOBODY) != 0)
+		return;
+	free(steal(&entry->parcel));
+	shard->record_waits = false;
 }
 
 void shard_send(struct shard *shard, uint64_t number)

@@ -63,12 +63,26 @@ static const struct store_row *finished_rows(struct row_batch *batch)
 	return batch->rows;
 }
 
+static const enum store_table ledger_tables[] = {
+	[LEDGER_VMS] = STORE_VMS, [LEDGER_REQUESTS] = STORE_REQUESTS, [LEDGER_MARKS] = STORE_MARKS
+};
+
+/* False: a table of the fleet or of the catalog. */
+static bool is_ledger_table(enum store_table table, enum ledger_table *ret_table)
+{
+	for (enum ledger_table t = LEDGER_VMS; t <= LEDGER_MARKS; t++)
+		if (ledger_tables[t] == table) {
+			*ret_table = t;
+			return true;
+		}
+	return false;
+}
+
 static void collect_row(void *context, enum ledger_table table, const void *field, size_t field_len,
 			const void *value, size_t value_len)
 {
 	struct shard *shard = context;
-	add_row(&shard->rows, table == LEDGER_VMS ? STORE_VMS : STORE_REQUESTS, field, field_len,
-		value, value_len);
+	add_row(&shard->rows, ledger_tables[table], field, field_len, value, value_len);
 }
 
 ledger_row_fn shard_row_collector(const struct shard *shard)
@@ -284,7 +298,8 @@ int shard_on_checkpoint_row(struct shard *shard, const struct store_row *row)
 {
 	if (shard->phase != SHARD_LOADING)
 		return 0;
-	if (row->table != STORE_VMS && row->table != STORE_REQUESTS) {
+	enum ledger_table table;
+	if (!is_ledger_table(row->table, &table)) {
 		struct buf *shown = row->table == STORE_POOLS	? &shard->shown_pools
 				    : row->table == STORE_TYPES ? &shard->shown_types
 								: &shard->shown_hosts;
@@ -299,7 +314,6 @@ int shard_on_checkpoint_row(struct shard *shard, const struct store_row *row)
 	arena_reset(&shard->arena);
 	if (value && codec_decode(shard->world.codec, value, len, &shard->arena, &record) != 0)
 		return 1;
-	return shard_load_row(shard->state, row->table == STORE_VMS ? LEDGER_VMS : LEDGER_REQUESTS,
-			      row->field, row->field_len, row->value, row->value_len,
-			      value ? &record : NULL);
+	return shard_load_row(shard->state, table, row->field, row->field_len, row->value,
+			      row->value_len, value ? &record : NULL);
 }

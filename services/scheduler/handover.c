@@ -23,6 +23,7 @@ void shard_forget(struct shard *shard)
 	shard->knowing.failed = false;
 	shard->knowing.token++;
 	shard->marker_unsent = false;
+	shard->record_waits = false;
 	shard->rewrite_needed = shard->rewriting = false;
 }
 
@@ -143,6 +144,7 @@ static void send_again(struct shard *shard, int64_t now_us)
 {
 	if (shard->marker_unsent)
 		shard_send_marker(shard, now_us);
+	shard_log_again(shard);
 	for (uint64_t number = shard->flight.head; number != shard->flight.tail; number++) {
 		const struct in_flight *entry = in_flight_at(&shard->flight, number);
 		if (entry->stage == STAGE_ANSWER)

@@ -47,7 +47,8 @@ struct in_flight {
 	struct answer *answer;		/* TELL: held by one reference */
 	char traceparent[56];		/* TELL: of who asks again; "" if it has none */
 	uint64_t logged_hash;		/* RECORD: of the bytes that must be read back */
-	/* The message for the outside while there is no room for it. Owned. */
+	/* The message for the outside while there is no room for it; in STAGE_LOGGED the record itself.
+	 * Owned. */
 	struct parcel *parcel;
 };
 

@@ -14,7 +14,7 @@ enum {
 };
 
 /* The format of the checkpoint's rows; another one in Redis is not read but written anew. */
-#define CHECKPOINT_FORMAT "1"
+#define CHECKPOINT_FORMAT "2"
 
 static void on_rewrite_needed(void *context, int32_t partition, const char *reason)
 {

@@ -4,7 +4,7 @@
  *   consume     shard_on_input     taken from the bus, or held back until it can be decided
  *   decode      take_input         unreadable -> dead letter; of another shard -> forwarded
  *   decide      decide_input       pure (core/decide.h): a record, an answer to tell again, or nothing
- *   log         log_record         sent to decisions, folded; nobody is told yet
+ *   log         log_record         folded, sent to decisions; nobody is told yet
  *   read back   on_own_record      it stands in the log, no newer marker before it: now it is true
  *   store       shard_settle       its rows go to the checkpoint, which nothing waits for
  *   answer      shard_answer       published on answers
@@ -105,7 +105,11 @@ static void on_own_record(struct shard *shard, const struct message *message, in
 
 /* ---- log -------------------------------------------------------------------------------------- */
 
-/* Positive: no room; nothing has happened. */
+/*
+ * Folded before it is sent: what would contradict the log must never stand in it, where it would stop
+ * the shard for all its owners to come. Without room it waits in its entry, and all inputs behind it
+ * wait, too (shard_log_again). Positive: the shard was stopped.
+ */
 static int log_record(struct shard *shard, const struct message *input, const struct record *record,
 		      const struct envelope *asked, int64_t now_us)
 {
@@ -134,29 +138,12 @@ static int log_record(struct shard *shard, const struct message *input, const st
 			   codec_error(shard->world.codec));
 		return 1;
 	}
-
-	const char *pool_id = record_pool_id(record);
-	struct outgoing outgoing = {
-		.topic = TOPIC_DECISIONS,
-		.partition = shard->config.partition,
-		.key = pool_id,
-		.key_len = strlen(pool_id),
-		.value = shard->encoded.data,
-		.value_len = shard->encoded.len,
-		.headers = headers,
-		.n_headers = n_headers,
-	};
-	/* Nobody waits for its delivery, only for its reading back; under the entry's number its report,
-	 * which may come after that, would pass for the answer's. */
-	int r = shard->world.io.produce(shard->world.io.context, shard->config.partition, &outgoing,
-					TOKEN_NOBODY);
-	if (r != 0)
-		return r;
-
 	struct change *change = NULL;
-	r = shard_fold(shard->state, record, outgoing.value, outgoing.value_len, applied, &change);
-	if (r != 0) {
-		shard_stop(shard, now_us, "a decision contradicts the state it was made from");
+	if (shard_fold(shard->state, record, shard->encoded.data, shard->encoded.len, applied,
+		       &change) != 0) {
+		shard_stop(shard, now_us,
+			   "a decision contradicts the state it was made from (%s of %s)",
+			   record_info(record->type)->name, record_request_id(record));
 		return 1;
 	}
 
@@ -169,8 +156,18 @@ static int log_record(struct shard *shard, const struct message *input, const st
 		.input_offset = input->offset,
 		.applied = applied,
 		.change = change,
-		.logged_hash = index_hash(outgoing.value, outgoing.value_len, 0),
+		.logged_hash = index_hash(shard->encoded.data, shard->encoded.len, 0),
 	};
+	const char *pool_id = record_pool_id(record);
+	shard_log(shard, entry,
+		  &(struct parcel){ .topic = TOPIC_DECISIONS,
+				    .partition = shard->config.partition,
+				    .key = pool_id,
+				    .key_len = strlen(pool_id),
+				    .value = shard->encoded.data,
+				    .value_len = shard->encoded.len,
+				    .headers = headers,
+				    .n_headers = n_headers });
 	return 0;
 }
 
@@ -219,9 +216,9 @@ static void add_telling(struct shard *shard, const struct message *input,
 }
 
 /*
- * What is to be told of an event that was decided before. A report has no answer of its own; one that
- * ended a release caused that of the request (assignment ids are "REQUEST/ATTEMPT"), which may not have
- * been delivered.
+ * What is to be told of an event that was decided before. A report has no answer of its own; whatever it
+ * caused is the answer to the request (assignment ids are "REQUEST/ATTEMPT"), which may not have been
+ * delivered.
  */
 static const struct answer *answer_now(struct shard *shard, const struct record *event)
 {
@@ -231,7 +228,7 @@ static const struct answer *answer_now(struct shard *shard, const struct record 
 	if (type == RECORD_GPU_ATTACHMENT) {
 		const char *assignment_id = event->gpu_attachment.assignment_id;
 		const char *slash = strrchr(assignment_id, '/');
-		if (!slash || strcmp(event->gpu_attachment.state, "DETACHED") != 0)
+		if (!slash)
 			return NULL;
 		type = RECORD_VM_REQUESTED;
 		request_id = arena_strndup(&shard->arena, assignment_id,
@@ -252,10 +249,13 @@ static enum taken decide_input(struct shard *shard, const struct message *input,
 {
 	if (input->offset <= input_applied(shard_applied(shard->state), input->topic)) {
 		const struct answer *answer = answer_now(shard, event);
-		if (answer)
+		const char *error = decide_unusable(event, &shard->arena);
+		if (error) /* its dead letter may not have been delivered, either */
+			add_dead_letter(shard, input, "UNUSABLE", error, now_us);
+		else if (answer)
 			add_telling(shard, input, asked, answer);
 		else
-			add_nothing(shard, input); /* a report, or forgotten */
+			add_nothing(shard, input); /* a report of nothing, or forgotten */
 		return TAKEN;
 	}
 
@@ -290,7 +290,7 @@ static bool is_input_record(enum topic topic, enum record_type type)
 	if (topic == TOPIC_ATTACHMENTS)
 		return type == RECORD_GPU_ATTACHMENT;
 	return type == RECORD_VM_REQUESTED || type == RECORD_VM_RELEASED ||
-	       type == RECORD_MIGRATION_CHECK;
+	       type == RECORD_MIGRATION_CHECK || type == RECORD_OPERATOR_COMMAND;
 }
 
 static enum taken take_input(struct shard *shard, const struct message *message, int64_t now_us)
@@ -366,7 +366,8 @@ void shard_on_input(struct shard *shard, const struct message *message, int64_t 
 		return; /* it was not ours to take: not committed, so its owner will read it */
 
 	shard->taken[input_index(message->topic)] = message->offset;
-	if (shard->held.count > 0 || take_input(shard, message, now_us) == HELD_BACK) {
+	if (shard->held.count > 0 || shard->record_waits ||
+	    take_input(shard, message, now_us) == HELD_BACK) {
 		if (shard->phase == SHARD_OWNING)
 			hold(shard, message);
 		return;
@@ -379,7 +380,7 @@ void shard_go_on(struct shard *shard, int64_t now_us)
 {
 	struct held_inputs *held = &shard->held;
 
-	while (shard->phase == SHARD_OWNING && held->count > 0 &&
+	while (shard->phase == SHARD_OWNING && held->count > 0 && !shard->record_waits &&
 	       in_flight_count(&shard->flight) < shard->config.window && !shard->knowing.wanted &&
 	       !shard->knowing.asked && !shard->knowing.waiting) {
 		struct message message = held_inputs_at(held, 0);

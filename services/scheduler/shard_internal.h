@@ -74,6 +74,7 @@ struct shard {
 	/* ---- inputs ---- */
 	struct in_flight_queue flight;
 	struct held_inputs held;
+	bool record_waits; /* the newest entry's record is folded and not sent: there was no room */
 	bool inputs_paused;
 	int64_t taken[INPUTS]; /* offset of the last input that was taken from the bus; -1 */
 
@@ -139,9 +140,12 @@ void shard_on_fleet(struct shard *shard, const struct message *message, int64_t 
 /* Everything that is known of the shard is dropped. Its inputs are read again by whoever is next. */
 void shard_forget(struct shard *shard);
 
-/* ---- answering.c: what leaves the shard, besides decisions ---- */
+/* ---- answering.c: what leaves the shard ---- */
 /* Sends what entry `number` has for the outside, if there is room. */
 void shard_send(struct shard *shard, uint64_t number);
+/* Sends a record to decisions, or keeps it in its entry, the newest one, until there is room. */
+void shard_log(struct shard *shard, struct in_flight *entry, const struct parcel *record);
+void shard_log_again(struct shard *shard);
 /* Publishes the decision of entry `number`, just read back, as its answer. */
 void shard_answer(struct shard *shard, uint64_t number, const struct message *decision);
 /* The parcel that tells the entry's answer again. */

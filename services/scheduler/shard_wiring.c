@@ -148,8 +148,8 @@ static void on_load_done(void *context, enum store_load_status status,
 
 static void io_load_checkpoint(void *context, int32_t partition)
 {
-	static const enum store_table tables[] = { STORE_VMS, STORE_REQUESTS, STORE_POOLS,
-						   STORE_TYPES, STORE_HOSTS };
+	static const enum store_table tables[] = { STORE_VMS,	STORE_REQUESTS, STORE_MARKS,
+						   STORE_POOLS, STORE_TYPES,	STORE_HOSTS };
 	struct scheduler *scheduler = context;
 	store_open_shard(scheduler->store, partition);
 	store_load(scheduler->store, partition,

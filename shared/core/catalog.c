@@ -128,6 +128,8 @@ int catalog_fold_pool(struct catalog *catalog, const struct vm_pool_defined *poo
 {
 	const char *attach = or_default(pool->attach, "agent");
 	const char *policy = or_default(pool->policy, "pack");
+	const char *on_failure = or_default(pool->on_attach_failure, "reschedule");
+	const char *after_release = or_default(pool->after_release, "keep-vfio");
 	const char *name = pool->name ? pool->name : "";
 
 	if (id_problem(pool->pool_id))
@@ -138,14 +140,25 @@ int catalog_fold_pool(struct catalog *catalog, const struct vm_pool_defined *poo
 		return refuse("attach is neither \"agent\" nor \"external\"", ret_error);
 	if (strcmp(policy, "pack") != 0 && strcmp(policy, "spread") != 0)
 		return refuse("policy is neither \"pack\" nor \"spread\"", ret_error);
+	if (strcmp(on_failure, "reschedule") != 0 && strcmp(on_failure, "end") != 0)
+		return refuse("on_attach_failure is neither \"reschedule\" nor \"end\"", ret_error);
+	if (pool->attach_attempts < 1 || pool->attach_attempts > LIMIT_ATTACH_ATTEMPTS)
+		return refuse("attach_attempts is not between 1 and 16", ret_error);
+	if (strcmp(after_release, "keep-vfio") != 0 && strcmp(after_release, "give-back") != 0)
+		return refuse("after_release is neither \"keep-vfio\" nor \"give-back\"",
+			      ret_error);
 
-	size_t bytes = strlen(pool->pool_id) + strlen(name) + strlen(attach) + strlen(policy) + 4;
+	size_t bytes = strlen(pool->pool_id) + strlen(name) + strlen(attach) + strlen(policy) +
+		       strlen(on_failure) + strlen(after_release) + 6;
 	struct vm_pool_defined *copy = memory_alloc(sizeof(*copy) + bytes);
 	char *at = (char *)(copy + 1);
 	copy->pool_id = copy_text(&at, pool->pool_id);
 	copy->name = copy_text(&at, name);
 	copy->attach = copy_text(&at, attach);
 	copy->policy = copy_text(&at, policy);
+	copy->on_attach_failure = copy_text(&at, on_failure);
+	copy->attach_attempts = pool->attach_attempts;
+	copy->after_release = copy_text(&at, after_release);
 	put(&catalog->shelves[POOLS], copy);
 	catalog->version++;
 	return 0;

@@ -23,15 +23,18 @@ static const char *vm_id_of(const struct record *event)
 		return event->vm_requested.vm_id;
 	case RECORD_VM_RELEASED:
 		return event->vm_released.vm_id;
-	default:
+	case RECORD_MIGRATION_CHECK:
 		return event->migration_check.vm_id;
+	default:
+		return NULL;
 	}
 }
 
 static bool rests_on_absence(enum rejected_code code)
 {
 	return code == CODE_POOL_UNKNOWN || code == CODE_VM_TYPE_UNKNOWN ||
-	       code == CODE_MODEL_UNKNOWN || code == CODE_HOST_UNKNOWN || code == CODE_NO_CAPACITY;
+	       code == CODE_MODEL_UNKNOWN || code == CODE_HOST_UNKNOWN ||
+	       code == CODE_GPU_UNKNOWN || code == CODE_NO_CAPACITY;
 }
 
 void decide_reject_hosts(struct deciding *deciding, enum rejected_code code, const char *message,
@@ -96,13 +99,21 @@ struct assigned_gpu *decide_list_gpus(struct deciding *deciding, const struct pl
 }
 
 /* Counts never less than the codec writes; all that is beside the GPUs takes 16 KiB at most. */
-bool decide_fits_record(const struct assigned_gpu *gpus, size_t n_gpus)
+size_t decide_record_bytes(const struct assigned_gpu *gpus, size_t n_gpus)
 {
 	size_t bytes = 16 * 1024;
 	for (size_t i = 0; i < n_gpus; i++)
 		bytes += 64 + strlen(gpus[i].gpu_id) + strlen(gpus[i].name) +
 			 strlen(gpus[i].vendor) + strlen(gpus[i].device) +
 			 strlen(gpus[i].pci_address) + gpus[i].n_functions * PCI_ADDRESS_TEXT_BYTES;
+	return bytes;
+}
+
+bool decide_fits_record(const struct assigned_gpu *gpus, size_t n_gpus)
+{
+	size_t bytes = decide_record_bytes(gpus, n_gpus);
+	for (size_t i = 0; i < n_gpus; i++)
+		bytes += DECIDE_QUARANTINED_BYTES + strlen(gpus[i].gpu_id);
 	return bytes <= LIMIT_VALUE_BYTES;
 }
 
@@ -133,7 +144,7 @@ static const char *finish_names(struct deciding *deciding, struct buf *text, siz
 	return arena_strndup(deciding->arena, text->data, text->len);
 }
 
-static const char *list_pools(struct deciding *deciding)
+const char *decide_list_pools(struct deciding *deciding)
 {
 	cleanup(buf_deinit) struct buf text = { 0 };
 	const struct fleet *fleet = &deciding->state->fleet;
@@ -225,6 +236,9 @@ static void grant(struct deciding *deciding, const struct placement_request *wan
 		.ram_gb = wanted->ram_gb,
 		.gpus = decide_list_gpus(deciding, placement),
 		.n_gpus = placement->choice.n,
+		.after_release = decide_after_release(
+			catalog_pool(deciding->state->catalog, request->pool_id)),
+		.pinned = request->host != NULL,
 		.decided_at = deciding->now_us,
 	};
 	if (!decide_fits_record(assigned.gpus, assigned.n_gpus)) {
@@ -237,10 +251,19 @@ static void grant(struct deciding *deciding, const struct placement_request *wan
 			  (struct record){ .type = RECORD_GPU_ASSIGNED, .gpu_assigned = assigned });
 }
 
+bool decide_spreads(const struct vm_pool_defined *pool)
+{
+	return pool && strcmp(pool->policy, "spread") == 0;
+}
+
+const char *decide_after_release(const struct vm_pool_defined *pool)
+{
+	return pool ? pool->after_release : "keep-vfio";
+}
+
 static bool wants_spread(const struct vm_requested *request, const struct vm_pool_defined *pool)
 {
-	const char *policy = request->policy ? request->policy : pool ? pool->policy : "pack";
-	return strcmp(policy, "spread") == 0;
+	return request->policy ? strcmp(request->policy, "spread") == 0 : decide_spreads(pool);
 }
 
 static void decide_vm_requested(struct deciding *deciding)
@@ -267,7 +290,7 @@ static void decide_vm_requested(struct deciding *deciding)
 	if (!defined && !wanted.pool) {
 		decide_reject(deciding, CODE_POOL_UNKNOWN,
 			      arena_printf(arena, "there is no pool %s%s", request->pool_id,
-					   list_pools(deciding)));
+					   decide_list_pools(deciding)));
 		return;
 	}
 	if (request->vm_type_id) {
@@ -316,19 +339,25 @@ static void decide_vm_requested(struct deciding *deciding)
 
 /* ---- any event ---- */
 
-static const char *unusable(struct deciding *deciding)
+const char *decide_unusable(const struct record *event, struct arena *arena)
 {
-	const struct record *event = deciding->event;
 	const char *pool = id_problem(record_pool_id(event));
-	if (event->type != RECORD_VM_REQUESTED && event->type != RECORD_VM_RELEASED &&
-	    event->type != RECORD_MIGRATION_CHECK && event->type != RECORD_GPU_ATTACHMENT)
+	switch (event->type) {
+	case RECORD_VM_REQUESTED:
+	case RECORD_VM_RELEASED:
+	case RECORD_MIGRATION_CHECK:
+	case RECORD_OPERATOR_COMMAND:
+	case RECORD_GPU_ATTACHMENT:
+		break;
+	default:
 		return "nothing is decided about a record of this type";
+	}
 	if (pool)
-		return arena_printf(deciding->arena, "pool_id %s", pool);
+		return arena_printf(arena, "pool_id %s", pool);
 	if (event->type == RECORD_GPU_ATTACHMENT)
-		return NULL;
+		return report_problem(&event->gpu_attachment, arena);
 	const char *request = id_problem(record_request_id(event));
-	return request ? arena_printf(deciding->arena, "request_id %s", request) : NULL;
+	return request ? arena_printf(arena, "request_id %s", request) : NULL;
 }
 
 void decide(struct shard_state *state, const struct record *event, int64_t now_us, bool known,
@@ -345,7 +374,7 @@ void decide(struct shard_state *state, const struct record *event, int64_t now_u
 	*ret_decision = (struct decision){ 0 };
 	fleet_advance(&state->fleet, now_us);
 
-	ret_decision->error = unusable(&deciding);
+	ret_decision->error = decide_unusable(event, arena);
 	if (ret_decision->error) {
 		ret_decision->kind = DECISION_UNUSABLE;
 		return;
@@ -365,10 +394,18 @@ void decide(struct shard_state *state, const struct record *event, int64_t now_u
 		decide_reject(&deciding, CODE_INVALID_REQUEST, problem);
 		return;
 	}
-	if (event->type == RECORD_VM_REQUESTED)
+	switch (event->type) {
+	case RECORD_VM_REQUESTED:
 		decide_vm_requested(&deciding);
-	else if (event->type == RECORD_VM_RELEASED)
+		break;
+	case RECORD_VM_RELEASED:
 		decide_vm_released(&deciding);
-	else
+		break;
+	case RECORD_MIGRATION_CHECK:
 		decide_migration_check(&deciding);
+		break;
+	default:
+		decide_operator_command(&deciding);
+		break;
+	}
 }

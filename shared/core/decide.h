@@ -17,8 +17,9 @@ enum decision_kind {
 	DECISION_TELL,	  /* answered before: tell `answer` again */
 	DECISION_UNKNOWN, /* refused because something is not there; ask again with known = true once
 			   * catalog, inventory and hosts are read to their present end */
-	DECISION_NOTHING,  /* the event asks for nothing that is still to be done */
-	DECISION_UNUSABLE, /* cannot even be answered (no request id or pool id): `error` says why */
+	DECISION_NOTHING, /* the event asks for nothing that is still to be done */
+	DECISION_UNUSABLE, /* cannot even be answered (no request id or pool id, or a malformed report):
+			    * `error` says why */
 };
 
 struct decision {
@@ -28,6 +29,9 @@ struct decision {
 	const char *error;
 };
 
-/* `event`: VmRequested, VmReleased, MigrationCheck or GpuAttachment; others are DECISION_UNUSABLE. */
+/* Why an event cannot even be answered: a sentence, or NULL. Looks at the event alone. */
+const char *decide_unusable(const struct record *event, struct arena *arena);
+/* `event`: VmRequested, VmReleased, MigrationCheck, OperatorCommand or GpuAttachment; others are
+ * DECISION_UNUSABLE. */
 void decide(struct shard_state *state, const struct record *event, int64_t now_us, bool known,
 	    struct arena *arena, struct decision *ret_decision);

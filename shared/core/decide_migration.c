@@ -5,9 +5,9 @@
 #include "core/decide_internal.h"
 #include "core/reasons.h"
 
-/* The same models, by vendor:device, in the same counts. */
-static size_t ask_for_the_same(struct deciding *deciding, const struct assignment *assignment,
-			       struct gpu_ask *asks)
+/* By vendor:device; returns the number of asks. */
+static size_t list_models(struct deciding *deciding, const struct assignment *assignment,
+			  struct gpu_ask *asks)
 {
 	const struct fleet *fleet = &deciding->state->fleet;
 	const struct model_table *models =
@@ -24,6 +24,25 @@ static size_t ask_for_the_same(struct deciding *deciding, const struct assignmen
 		asks[a].count++;
 	}
 	return n;
+}
+
+bool decide_ask_for_the_same(struct deciding *deciding, const struct assignment *assignment,
+			     struct placement_request *ret_wanted)
+{
+	struct shard_state *state = deciding->state;
+	const char *pool_id = record_pool_id(deciding->event);
+	struct gpu_ask asks[LIMIT_GPUS_PER_REQUEST] = { { 0 } };
+
+	*ret_wanted = (struct placement_request){
+		.fleet = &state->fleet,
+		.pool = fleet_find_pool(&state->fleet, pool_id),
+		.cpu_cores = assignment->cpu_cores,
+		.ram_gb = assignment->ram_gb,
+		.spread = decide_spreads(catalog_pool(state->catalog, pool_id)),
+	};
+	/* The VM's own GPUs are registered, so every ask finds its selector. */
+	size_t n_asks = list_models(deciding, assignment, asks);
+	return n_asks <= LIMIT_ASKS && placement_resolve(ret_wanted, asks, n_asks) == n_asks;
 }
 
 static struct host_verdict verdict_of(struct deciding *deciding,
@@ -47,7 +66,7 @@ static void list_all(struct deciding *deciding, const struct placement_request *
 {
 	struct placement fits[LIMIT_REJECTION_HOSTS];
 	struct fleet_host *others[LIMIT_REJECTION_HOSTS];
-	size_t n_fits = placement_list(wanted, current, fits, LIMIT_REJECTION_HOSTS);
+	size_t n_fits = placement_list(wanted, fits, LIMIT_REJECTION_HOSTS);
 	size_t n_others = reasons_pick_hosts(wanted, others, LIMIT_REJECTION_HOSTS);
 
 	verdict->hosts =
@@ -127,28 +146,20 @@ void decide_migration_check(struct deciding *deciding)
 		}
 	}
 
-	const struct vm_pool_defined *defined = catalog_pool(state->catalog, check->pool_id);
-	struct gpu_ask asks[LIMIT_GPUS_PER_REQUEST] = { { 0 } };
-	struct placement_request wanted = {
-		.fleet = &state->fleet,
-		.pool = pool,
-		.cpu_cores = vm->assignment->cpu_cores,
-		.ram_gb = vm->assignment->ram_gb,
-		.spread = defined && strcmp(defined->policy, "spread") == 0,
-	};
 	struct migration_verdict verdict = {
 		.request_id = check->request_id,
 		.vm_id = check->vm_id,
 		.pool_id = check->pool_id,
 		.decided_at = deciding->now_us,
 	};
-	/* The VM's own GPUs are registered, so every ask finds its selector. */
-	size_t n_asks = ask_for_the_same(deciding, vm->assignment, asks);
-	if (n_asks > LIMIT_ASKS || placement_resolve(&wanted, asks, n_asks) < n_asks) {
+	struct placement_request wanted;
+	if (!decide_ask_for_the_same(deciding, vm->assignment, &wanted)) {
 		decide_reject(deciding, CODE_NOT_SUPPORTED,
 			      "the VM holds GPUs of too many models, or of models that are gone");
 		return;
 	}
+	wanted.excluded = &current;
+	wanted.n_excluded = 1;
 	if (target)
 		look_at_target(deciding, &wanted, target, current, &verdict);
 	else

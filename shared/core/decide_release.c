@@ -1,50 +1,95 @@
-/* VmReleased, and the agents' reports that end a release. */
+/* VmReleased: what it frees at once, and what its agent has to detach first. */
 #include <string.h>
 
 #include "core/decide_internal.h"
-#include "core/id_check.h"
 
-static void release(struct deciding *deciding, const struct vm_released *request,
-		    const struct ledger_vm *vm, const char *request_id, const char *reason)
+/* ---- what is held, as records say it ---- */
+
+static const char **copy_names(struct arena *arena, const char *names, size_t n)
 {
-	struct arena *arena = deciding->arena;
-	const struct assignment *assignment = vm->assignment;
-	struct gpu_released released = {
-		.assignment_id = decide_copy(arena, assignment->assignment_id),
-		.request_id = request_id,
-		.vm_id = request->vm_id,
-		.pool_id = request->pool_id,
-		.host = decide_copy(arena, decide_host_of(deciding, assignment)),
-		.gpus = ledger_list_gpus(&deciding->state->ledger, assignment, arena),
-		.n_gpus = assignment->n,
-		.reason = reason,
-		.decided_at = deciding->now_us,
-	};
-	decide_set_record(deciding,
-			  (struct record){ .type = RECORD_GPU_RELEASED, .gpu_released = released });
+	const char **list = arena_array(arena, n, sizeof(*list));
+	for (size_t i = 0; i < n; i++) {
+		list[i] = arena_strdup(arena, names);
+		names += strlen(names) + 1;
+	}
+	return list;
 }
 
-static void start_release(struct deciding *deciding, const struct vm_released *request,
-			  const struct ledger_vm *vm)
+struct gpu_assigned decide_present(struct deciding *deciding, const struct assignment *assignment,
+				   const char *vm_id)
 {
 	struct arena *arena = deciding->arena;
-	const struct assignment *assignment = vm->assignment;
-	struct gpu_assigned assigned = {
+	const char *release = assignment->release_request_id;
+	return (struct gpu_assigned){
 		.assignment_id = decide_copy(arena, assignment->assignment_id),
 		.request_id = decide_copy(arena, assignment->request_id),
-		.vm_id = request->vm_id,
+		.vm_id = vm_id,
 		.vm_instance_id = decide_copy(arena, assignment->vm_instance_id),
-		.pool_id = request->pool_id,
+		.pool_id = record_pool_id(deciding->event),
 		.vm_type_id = decide_copy(arena, assignment->vm_type_id),
 		.host = decide_copy(arena, decide_host_of(deciding, assignment)),
-		.state = "RELEASING",
+		.state = release ? "RELEASING" : "ASSIGNED",
 		.cpu_cores = assignment->cpu_cores,
 		.ram_gb = assignment->ram_gb,
 		.gpus = ledger_list_gpus(&deciding->state->ledger, assignment, arena),
 		.n_gpus = assignment->n,
-		.release_request_id = request->request_id,
+		.release_request_id = release && *release ? decide_copy(arena, release) : NULL,
+		.attach_state = decide_copy(arena, assignment->attach_state),
+		.attach_code = decide_copy(arena, assignment->attach_code),
+		.attach_reason = decide_copy(arena, assignment->attach_reason),
+		.after_release = assignment->after_release
+					 ? decide_copy(arena, assignment->after_release)
+					 : decide_after_release(NULL),
+		.pinned = assignment->pinned,
+		.failed_hosts =
+			copy_names(arena, assignment->failed_hosts, assignment->n_failed_hosts),
+		.n_failed_hosts = assignment->n_failed_hosts,
 		.decided_at = deciding->now_us,
 	};
+}
+
+struct gpu_released decide_ended(struct deciding *deciding, const struct assignment *assignment,
+				 const char *vm_id, enum released_code code)
+{
+	struct arena *arena = deciding->arena;
+	const char *release = assignment->release_request_id;
+	return (struct gpu_released){
+		.assignment_id = decide_copy(arena, assignment->assignment_id),
+		.request_id = release ? decide_copy(arena, release) : "",
+		.vm_id = vm_id,
+		.pool_id = record_pool_id(deciding->event),
+		.host = decide_copy(arena, decide_host_of(deciding, assignment)),
+		.gpus = ledger_list_gpus(&deciding->state->ledger, assignment, arena),
+		.n_gpus = assignment->n,
+		.code = released_code_name(code),
+		.decided_at = deciding->now_us,
+	};
+}
+
+/* ---- VmReleased ---- */
+
+static void free_at_once(struct deciding *deciding, const struct ledger_vm *vm,
+			 enum released_code code)
+{
+	const struct vm_released *request = &deciding->event->vm_released;
+	struct gpu_released released = decide_ended(deciding, vm->assignment, request->vm_id, code);
+	released.request_id = request->request_id;
+	if (code == CODE_FORCED) {
+		released.reason = request->reason;
+		released.actor = request->actor;
+	}
+	decide_set_record(deciding,
+			  (struct record){ .type = RECORD_GPU_RELEASED, .gpu_released = released });
+}
+
+static void start_release(struct deciding *deciding, const struct ledger_vm *vm,
+			  const struct vm_pool_defined *pool)
+{
+	const struct vm_released *request = &deciding->event->vm_released;
+	struct gpu_assigned assigned = decide_present(deciding, vm->assignment, request->vm_id);
+	assigned.state = "RELEASING";
+	assigned.release_request_id = request->request_id;
+	assigned.after_release = decide_after_release(pool);
 	decide_set_record(deciding,
 			  (struct record){ .type = RECORD_GPU_ASSIGNED, .gpu_assigned = assigned });
 }
@@ -55,7 +100,6 @@ void decide_vm_released(struct deciding *deciding)
 	struct shard_state *state = deciding->state;
 	const struct ledger_vm *vm =
 		ledger_find_vm(&state->ledger, request->pool_id, request->vm_id);
-	bool force = request->force == 1;
 
 	if (!vm) {
 		decide_complete(deciding, CODE_NOTHING_HELD,
@@ -63,8 +107,8 @@ void decide_vm_released(struct deciding *deciding)
 					     request->vm_id, request->pool_id));
 		return;
 	}
-	if (force) {
-		release(deciding, request, vm, request->request_id, request->reason);
+	if (request->force == 1) {
+		free_at_once(deciding, vm, CODE_FORCED);
 		return;
 	}
 	const struct vm_pool_defined *pool = catalog_pool(state->catalog, request->pool_id);
@@ -74,7 +118,7 @@ void decide_vm_released(struct deciding *deciding)
 		return;
 	}
 	if (pool && strcmp(pool->attach, "external") == 0)
-		release(deciding, request, vm, request->request_id, NULL);
+		free_at_once(deciding, vm, CODE_RELEASED);
 	else if (vm->assignment->release_request_id)
 		decide_complete(
 			deciding, CODE_ALREADY_RELEASING,
@@ -82,24 +126,5 @@ void decide_vm_released(struct deciding *deciding)
 				     "the GPUs of VM %s are being released already (request %s)",
 				     request->vm_id, vm->assignment->release_request_id));
 	else
-		start_release(deciding, request, vm);
-}
-
-/* ---- GpuAttachment ---- */
-
-/* Only a clean detach of the very assignment that is being released frees anything. */
-void decide_attachment(struct deciding *deciding)
-{
-	const struct gpu_attachment *report = &deciding->event->gpu_attachment;
-	deciding->decision->kind = DECISION_NOTHING;
-	if (id_problem(report->vm_id) || strcmp(report->state, "DETACHED") != 0)
-		return;
-	const struct ledger_vm *vm =
-		ledger_find_vm(&deciding->state->ledger, report->pool_id, report->vm_id);
-	if (!vm || !vm->assignment->release_request_id || !report->assignment_id ||
-	    strcmp(vm->assignment->assignment_id, report->assignment_id) != 0)
-		return;
-	const struct vm_released request = { .vm_id = report->vm_id, .pool_id = report->pool_id };
-	release(deciding, &request, vm,
-		decide_copy(deciding->arena, vm->assignment->release_request_id), NULL);
+		start_release(deciding, vm, pool);
 }

@@ -17,6 +17,7 @@ void fleet_init(struct fleet *fleet, int64_t host_timeout_us)
 		.latest = FLEET_NONE,
 		.dirty_first = FLEET_NONE,
 		.dirty_last = FLEET_NONE,
+		.vacant_mark = FLEET_NONE,
 	};
 	text_pool_init(&fleet->texts);
 }
@@ -50,6 +51,7 @@ void fleet_deinit(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->n_gone; i++)
 		free(fleet->gone[i]);
 	free(fleet->gone);
+	fleet_free_marks(fleet);
 	index_deinit(&fleet->by_name);
 	index_deinit(&fleet->pools_by_id);
 	text_pool_deinit(&fleet->texts);
@@ -237,6 +239,9 @@ struct fleet_host *fleet_need_host(struct fleet *fleet, const char *pool_id, con
 	} else {
 		index_add(&fleet->by_name, hash_of(name), slot);
 	}
+	if (fleet_is_marked(fleet, name, FLEET_WHOLE_HOST))
+		host->flags |= HOST_CORDONED;
+	fleet_reclassify_host(fleet, host);
 	pool->n_hosts++;
 	fleet->n_hosts++;
 	headroom_on_host(pool, host, true);

@@ -32,6 +32,7 @@
 enum gpu_flag {
 	GPU_INVENTORIED = 1,
 	GPU_HELD_ELSEWHERE = 2, /* under a sibling of its host */
+	GPU_IN_QUARANTINE = 4,
 };
 
 /* 40 bytes; a host's GPUs stand in the order of their addresses. */
@@ -57,6 +58,7 @@ enum host_flag {
 	HOST_DIRTY = 4,
 	HOST_DIRTY_GPUS = 8,
 	HOST_REPORTED = 16, /* rows of it were handed out: its going must be told */
+	HOST_CORDONED = 32,
 };
 
 struct fleet_host {
@@ -97,6 +99,16 @@ struct fleet_pool {
 	struct slot_set vacant;
 };
 
+/* What the ledger has marked, whether the fleet has it at present or not. */
+struct fleet_mark {
+	char *host;	  /* owned; NULL: an unused slot */
+	uint64_t address; /* FLEET_WHOLE_HOST: the host is cordoned */
+	uint32_t
+		n; /* pools of the shard under which it is marked; unused slot: the next unused one */
+};
+
+#define FLEET_WHOLE_HOST UINT64_MAX
+
 struct fleet {
 	int64_t host_timeout_us;
 	struct text_pool texts;
@@ -118,9 +130,17 @@ struct fleet {
 	char **gone; /* owned: POOL \t HOST of reported hosts that are no more */
 	size_t n_gone;
 
+	struct fleet_mark *marks; /* owned */
+	uint32_t n_marks;
+	uint32_t marks_size;
+	uint32_t vacant_mark;
+	struct index marks_by_key;
+
 	size_t n_hosts;
 	size_t n_gpus; /* inventoried */
 	size_t n_held;
+	size_t n_cordoned; /* marks */
+	size_t n_quarantined;
 };
 
 void fleet_init(struct fleet *fleet, int64_t host_timeout_us);
@@ -162,7 +182,18 @@ void fleet_use_host(struct fleet *fleet, uint32_t host_slot, int64_t cpu_cores, 
 /* The host may go when nothing speaks of it any more. */
 void fleet_settle_host(struct fleet *fleet, uint32_t host_slot);
 
-/* ---- between fleet.c, fleet_heartbeat.c and fleet_gpu.c ---- */
+/* ---- marks, for the ledger (fleet_marks.c); they hold under all siblings ---- */
+
+/* `address`: of a GPU that goes into quarantine, or FLEET_WHOLE_HOST. Each marking is taken back once. */
+void fleet_mark(struct fleet *fleet, const char *host, uint64_t address);
+void fleet_unmark(struct fleet *fleet, const char *host, uint64_t address);
+bool fleet_is_marked(const struct fleet *fleet, const char *host, uint64_t address);
+void fleet_free_marks(struct fleet *fleet);
+
+/* ---- between fleet.c, fleet_heartbeat.c, fleet_gpu.c and fleet_marks.c ---- */
+/* NULL: the host has no such entry. */
+struct gpu *fleet_find_gpu(const struct fleet_host *host, uint64_t address);
+void fleet_reclassify_gpu(struct fleet *fleet, struct fleet_host *host, struct gpu *gpu);
 void fleet_set_names(struct fleet_host *host, const char *name, const char *boot_id);
 void fleet_mark_dirty(struct fleet *fleet, struct fleet_host *host, bool gpus);
 /* The host's condition may have changed: derives it, and with it the conditions of its GPUs. */

@@ -20,10 +20,12 @@ static enum gpu_condition derive_condition(const struct fleet_host *host, const 
 {
 	if (gpu->owner != FLEET_NONE || (gpu->flags & GPU_HELD_ELSEWHERE))
 		return GPU_HELD;
+	if (gpu->flags & GPU_IN_QUARANTINE)
+		return GPU_QUARANTINED;
 	return host->condition != GPU_FREE ? host->condition : gpu->state;
 }
 
-static void reclassify_gpu(struct fleet *fleet, struct fleet_host *host, struct gpu *gpu)
+void fleet_reclassify_gpu(struct fleet *fleet, struct fleet_host *host, struct gpu *gpu)
 {
 	enum gpu_condition before = gpu->condition, after = derive_condition(host, gpu);
 	if (before == after)
@@ -41,7 +43,9 @@ static void reclassify_gpu(struct fleet *fleet, struct fleet_host *host, struct 
 void fleet_reclassify_host(struct fleet *fleet, struct fleet_host *host)
 {
 	enum gpu_condition condition = GPU_FREE;
-	if (!(host->flags & HOST_ALIVE))
+	if (host->flags & HOST_CORDONED)
+		condition = GPU_HOST_CORDONED;
+	else if (!(host->flags & HOST_ALIVE))
 		condition = GPU_HOST_SILENT;
 	else if (host->iommu == 0)
 		condition = GPU_HOST_NO_IOMMU;
@@ -53,7 +57,7 @@ void fleet_reclassify_host(struct fleet *fleet, struct fleet_host *host)
 		return;
 	host->condition = (uint8_t)condition;
 	for (uint16_t i = 0; i < host->n_gpus; i++)
-		reclassify_gpu(fleet, host, &host->gpus[i]);
+		fleet_reclassify_gpu(fleet, host, &host->gpus[i]);
 }
 
 static void count_in(struct fleet *fleet, struct fleet_host *host, struct gpu *gpu)
@@ -108,14 +112,14 @@ static uint16_t position(const struct fleet_host *host, uint64_t address)
 	return low;
 }
 
-static struct gpu *find_gpu(const struct fleet_host *host, uint64_t address)
+struct gpu *fleet_find_gpu(const struct fleet_host *host, uint64_t address)
 {
 	uint16_t i = position(host, address);
 	return i < host->n_gpus && host->gpus[i].address == address ? &host->gpus[i] : NULL;
 }
 
 /* Grows by little: hosts have few GPUs, and memory is counted. */
-static struct gpu *insert(struct fleet_host *host, uint64_t address)
+static struct gpu *insert(const struct fleet *fleet, struct fleet_host *host, uint64_t address)
 {
 	if (host->n_gpus == host->size) {
 		host->size = (uint16_t)(host->size + 2 + host->size / 4);
@@ -131,6 +135,8 @@ static struct gpu *insert(struct fleet_host *host, uint64_t address)
 				      .driver = TEXT_NONE,
 				      .pcie_switch = TEXT_NONE,
 				      .other_functions = TEXT_NONE };
+	if (fleet_is_marked(fleet, host->name, address))
+		host->gpus[i].flags = GPU_IN_QUARANTINE;
 	return &host->gpus[i];
 }
 
@@ -156,7 +162,7 @@ static bool held_under_sibling(const struct fleet *fleet, const struct fleet_hos
 {
 	for (const struct fleet_host *other = fleet_first_of_name(fleet, host->name); other;
 	     other = fleet_next_of_name(fleet, other)) {
-		const struct gpu *gpu = other == host ? NULL : find_gpu(other, address);
+		const struct gpu *gpu = other == host ? NULL : fleet_find_gpu(other, address);
 		if (gpu && gpu->owner != FLEET_NONE)
 			return true;
 	}
@@ -189,8 +195,9 @@ static void take_from_siblings(struct fleet *fleet, const char *name, uint32_t e
 {
 	for (struct fleet_host *host = fleet_first_of_name(fleet, name), *next; host; host = next) {
 		next = fleet_next_of_name(fleet, host);
-		struct gpu *gpu =
-			fleet_host_slot(fleet, host) == except ? NULL : find_gpu(host, address);
+		struct gpu *gpu = fleet_host_slot(fleet, host) == except
+					  ? NULL
+					  : fleet_find_gpu(host, address);
 		if (gpu)
 			uninventory(fleet, host, gpu);
 	}
@@ -209,7 +216,7 @@ static struct fleet_host *make_room(struct fleet *fleet, const struct gpu_discov
 	*ret_model = need_model(fleet_pool_of(fleet, host), &parsed->model, LIMIT_MODELS_PER_POOL);
 	if (*ret_model == MODEL_NONE)
 		*ret_error = "the pool has too many GPU models";
-	else if (host->n_gpus >= LIMIT_GPUS_PER_HOST && !find_gpu(host, parsed->address))
+	else if (host->n_gpus >= LIMIT_GPUS_PER_HOST && !fleet_find_gpu(host, parsed->address))
 		*ret_error = "the host has too many GPUs";
 	else
 		return host;
@@ -242,14 +249,14 @@ int fleet_fold_gpu(struct fleet *fleet, const struct gpu_discovered *said, const
 		return 1;
 	}
 
-	struct gpu *gpu = find_gpu(host, parsed.address);
+	struct gpu *gpu = fleet_find_gpu(host, parsed.address);
 	bool recount = !gpu || gpu->model != model;
 	if (gpu && recount) {
 		count_out(fleet, host, gpu);
 	} else if (!gpu) {
-		gpu = insert(host, parsed.address);
+		gpu = insert(fleet, host, parsed.address);
 		if (has_siblings(fleet, host) && held_under_sibling(fleet, host, parsed.address))
-			gpu->flags = GPU_HELD_ELSEWHERE;
+			gpu->flags |= GPU_HELD_ELSEWHERE;
 	}
 
 	struct gpu old = *gpu;
@@ -267,7 +274,7 @@ int fleet_fold_gpu(struct fleet *fleet, const struct gpu_discovered *said, const
 	if (recount)
 		count_in(fleet, host, gpu);
 	else
-		reclassify_gpu(fleet, host, gpu);
+		fleet_reclassify_gpu(fleet, host, gpu);
 	if (!(gpu->flags & GPU_INVENTORIED))
 		fleet->n_gpus++;
 	gpu->flags |= GPU_INVENTORIED;
@@ -279,15 +286,10 @@ int fleet_fold_gpu(struct fleet *fleet, const struct gpu_discovered *said, const
 
 void fleet_remove_gpu(struct fleet *fleet, const char *gpu_id)
 {
-	struct pci_address address;
 	char host[LIMIT_ID_BYTES + 1];
-	const char *slash = strrchr(gpu_id, '/');
-	if (!slash || slash - gpu_id > LIMIT_ID_BYTES ||
-	    pci_address_parse(slash + 1, &address) != 0)
-		return;
-	memcpy(host, gpu_id, (size_t)(slash - gpu_id));
-	host[slash - gpu_id] = '\0';
-	take_from_siblings(fleet, host, FLEET_NONE, pci_address_pack(address));
+	uint64_t address;
+	if (gpu_id_parse(gpu_id, host, &address) == 0)
+		take_from_siblings(fleet, host, FLEET_NONE, address);
 }
 
 /* ---- owners ---- */
@@ -296,7 +298,7 @@ uint32_t fleet_owner(const struct fleet *fleet, const char *name, uint64_t addre
 {
 	for (const struct fleet_host *host = fleet_first_of_name(fleet, name); host;
 	     host = fleet_next_of_name(fleet, host)) {
-		const struct gpu *gpu = find_gpu(host, address);
+		const struct gpu *gpu = fleet_find_gpu(host, address);
 		if (gpu && gpu->owner != FLEET_NONE)
 			return gpu->owner;
 	}
@@ -310,12 +312,12 @@ static void tell_siblings(struct fleet *fleet, const struct fleet_host *host, ui
 		return;
 	for (struct fleet_host *other = fleet_first_of_name(fleet, host->name); other;
 	     other = fleet_next_of_name(fleet, other)) {
-		struct gpu *gpu = other == host ? NULL : find_gpu(other, address);
+		struct gpu *gpu = other == host ? NULL : fleet_find_gpu(other, address);
 		if (!gpu)
 			continue;
 		gpu->flags = (uint8_t)(held ? gpu->flags | GPU_HELD_ELSEWHERE
 					    : gpu->flags & ~GPU_HELD_ELSEWHERE);
-		reclassify_gpu(fleet, other, gpu);
+		fleet_reclassify_gpu(fleet, other, gpu);
 	}
 }
 
@@ -345,7 +347,7 @@ uint16_t fleet_hold_gpu(struct fleet *fleet, uint32_t host_slot, uint64_t addres
 {
 	struct fleet_host *host = &fleet->hosts[host_slot];
 	struct fleet_pool *pool = fleet_pool_of(fleet, host);
-	struct gpu *gpu = find_gpu(host, address);
+	struct gpu *gpu = fleet_find_gpu(host, address);
 	uint16_t model = assigned_model(pool, gpu, said);
 	if (model == MODEL_NONE)
 		memory_exhausted();
@@ -353,9 +355,9 @@ uint16_t fleet_hold_gpu(struct fleet *fleet, uint32_t host_slot, uint64_t addres
 
 	if (gpu) {
 		gpu->owner = vm;
-		reclassify_gpu(fleet, host, gpu);
+		fleet_reclassify_gpu(fleet, host, gpu);
 	} else {
-		gpu = insert(host, address);
+		gpu = insert(fleet, host, address);
 		gpu->owner = vm;
 		gpu->model = model;
 		gpu->state = GPU_OTHER_STATE;
@@ -374,10 +376,10 @@ uint16_t fleet_hold_gpu(struct fleet *fleet, uint32_t host_slot, uint64_t addres
 void fleet_release_gpu(struct fleet *fleet, uint32_t host_slot, uint64_t address, uint16_t model)
 {
 	struct fleet_host *host = &fleet->hosts[host_slot];
-	struct gpu *gpu = find_gpu(host, address);
+	struct gpu *gpu = fleet_find_gpu(host, address);
 	gpu->owner = FLEET_NONE;
 	if (gpu->flags & GPU_INVENTORIED) {
-		reclassify_gpu(fleet, host, gpu);
+		fleet_reclassify_gpu(fleet, host, gpu);
 	} else {
 		erase(fleet, host, gpu);
 		fleet_mark_dirty(fleet, host, true);

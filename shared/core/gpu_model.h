@@ -13,11 +13,14 @@
 
 #include "base/index.h"
 
-/* What is the matter with a GPU, in the order in which it is told: who holds it, then its host, then
- * what the inventory says. */
+/* What is the matter with a GPU, in the order in which it is told: who holds it, then what operators
+ * and agents have decided (which heals only by a decision), then its host, then what the inventory
+ * says. */
 enum gpu_condition {
 	GPU_FREE,
 	GPU_HELD, /* by a VM */
+	GPU_QUARANTINED,
+	GPU_HOST_CORDONED,
 	GPU_HOST_SILENT,
 	GPU_HOST_NO_IOMMU,
 	GPU_HOST_NO_VFIO,

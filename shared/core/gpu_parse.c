@@ -114,6 +114,21 @@ static const char *problem_of(const struct gpu_discovered *gpu, struct parsed_gp
 	return parse_model(gpu, parsed->state != GPU_UNREADABLE, &parsed->model);
 }
 
+int gpu_id_parse(const char *gpu_id, char host[LIMIT_ID_BYTES + 1], uint64_t *ret_address)
+{
+	struct pci_address address;
+	const char *slash = gpu_id ? strrchr(gpu_id, '/') : NULL;
+	if (!slash || slash - gpu_id > LIMIT_ID_BYTES ||
+	    pci_address_parse(slash + 1, &address) != 0)
+		return 1;
+	memcpy(host, gpu_id, (size_t)(slash - gpu_id));
+	host[slash - gpu_id] = '\0';
+	if (id_problem(host))
+		return 1;
+	*ret_address = pci_address_pack(address);
+	return 0;
+}
+
 int gpu_parse(const struct gpu_discovered *gpu, struct parsed_gpu *ret_parsed,
 	      const char **ret_error)
 {

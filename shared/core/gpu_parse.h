@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "core/gpu_model.h"
 #include "model/record.h"
 
@@ -19,3 +20,7 @@ struct parsed_gpu {
  * fleet_parse_functions(). */
 int gpu_parse(const struct gpu_discovered *gpu, struct parsed_gpu *ret_parsed,
 	      const char **ret_error) MUST_CHECK;
+
+/* HOST/ADDRESS, as ids of GPUs are; the address is pci_address_pack(). Positive: not of this form. */
+int gpu_id_parse(const char *gpu_id, char host[LIMIT_ID_BYTES + 1],
+		 uint64_t *ret_address) MUST_CHECK;

@@ -23,6 +23,15 @@ const char *id_problem(const char *id)
 	return bytes_problem(id);
 }
 
+const char *assignment_id_problem(const char *id)
+{
+	if (!id || !*id)
+		return "is empty";
+	if (strnlen(id, LIMIT_ID_BYTES + 4) > LIMIT_ID_BYTES + 3)
+		return "is longer than 258 bytes";
+	return bytes_problem(id);
+}
+
 const char *text_problem(const char *text)
 {
 	if (!text)
@@ -57,5 +66,5 @@ const char *asks_problem(const struct gpu_ask *asks, size_t n_asks)
 }
 
 _Static_assert(LIMIT_ID_BYTES == 255 && LIMIT_TEXT_BYTES == 1024 && LIMIT_ASKS == 16 &&
-		       LIMIT_GPUS_PER_REQUEST == 64,
+		       LIMIT_GPUS_PER_REQUEST == 64 && LIMIT_ATTACH_ATTEMPTS <= 99,
 	       "the texts above name the limits");

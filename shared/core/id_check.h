@@ -11,6 +11,8 @@
 /* Ids are keys of indexes and of rows: not empty, at most LIMIT_ID_BYTES, UTF-8 without control
  * characters. */
 const char *id_problem(const char *id);
+/* The same, but with room for "/" and an attempt behind a request id. */
+const char *assignment_id_problem(const char *id);
 /* Text may be absent or empty. */
 const char *text_problem(const char *text);
 /* A whole sentence about a list of asks, or NULL. */

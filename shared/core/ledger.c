@@ -15,6 +15,7 @@ void ledger_init(struct ledger *ledger, struct fleet *fleet, int64_t remember_us
 		.vacant_request = LEDGER_NONE,
 		.oldest_request = LEDGER_NONE,
 		.newest_request = LEDGER_NONE,
+		.vacant_mark = LEDGER_NONE,
 	};
 }
 
@@ -31,6 +32,7 @@ void ledger_deinit(struct ledger *ledger)
 		answer_unref(ledger->requests[i].answer);
 		answer_unref(ledger->requests[i].settled);
 	}
+	ledger_free_marks(ledger);
 	free(ledger->vms);
 	free(ledger->requests);
 	index_deinit(&ledger->vms_by_key);
@@ -90,7 +92,7 @@ void change_free(struct change *change)
 	free(change);
 }
 
-static struct effect *add_effect(struct change *change, enum ledger_table table, uint32_t slot,
+struct effect *ledger_add_effect(struct change *change, enum ledger_table table, uint32_t slot,
 				 enum row_kind kind)
 {
 	if (change->n == change->size) {
@@ -116,7 +118,7 @@ static void put_vm(struct ledger *ledger, struct change *change, uint32_t slot)
 	answer_unref(vm->answer);
 	vm->answer = vm->assignment ? answer_ref(change->answer) : NULL;
 	vm->pending++;
-	add_effect(change, LEDGER_VMS, slot, vm->assignment ? ROW_ANSWER : ROW_NONE);
+	ledger_add_effect(change, LEDGER_VMS, slot, vm->assignment ? ROW_ANSWER : ROW_NONE);
 }
 
 /* The request's row as it is from now on; `vm` for an alias. */
@@ -138,7 +140,7 @@ static void put_request(struct ledger *ledger, struct change *change, uint32_t s
 	request->pending++;
 	if (kind == ROW_ANSWER)
 		ledger_enqueue(ledger, slot);
-	add_effect(change, LEDGER_REQUESTS, slot, kind)->vm = request->vm;
+	ledger_add_effect(change, LEDGER_REQUESTS, slot, kind)->vm = request->vm;
 }
 
 /* The newest record decides which answers are too old. */
@@ -174,6 +176,29 @@ static bool is_alias_of_other(const struct ledger *ledger, uint32_t request, uin
 	return ledger->requests[request].kind == ROW_ALIAS && ledger->requests[request].vm != vm;
 }
 
+/* A refusal, a completion or a verdict: it changes nothing but its own request's answer. */
+static int fold_answer(struct ledger *ledger, const char *pool_id, const char *type,
+		       const char *request_id, struct change *change)
+{
+	uint32_t slot = need_request(ledger, pool_id, type, request_id);
+	if (ledger->requests[slot].kind == ROW_ALIAS)
+		return FOLD_CONFLICT;
+	put_request(ledger, change, slot, ROW_ANSWER, LEDGER_NONE);
+	return 0;
+}
+
+/* What the VM holds from now on. Positive: that cannot be; nothing was changed. */
+static int change_hands(struct ledger *ledger, uint32_t slot, const struct gpu_assigned *assigned)
+{
+	if (!assigned->replaces && assigned->n_quarantined > 0)
+		return 1; /* of which assignment? */
+	if (assigned->replaces)
+		return ledger_replace(ledger, slot, assigned);
+	if (ledger->vms[slot].assignment)
+		return ledger_reword(ledger, slot, assigned);
+	return ledger_may_give(ledger, assigned) ? ledger_hold(ledger, slot, assigned) : 1;
+}
+
 static int fold_assigned(struct ledger *ledger, const struct gpu_assigned *assigned,
 			 struct change *change)
 {
@@ -187,8 +212,7 @@ static int fold_assigned(struct ledger *ledger, const struct gpu_assigned *assig
 
 	bool clash = is_alias_of_other(ledger, request, slot) ||
 		     (release != LEDGER_NONE && is_alias_of_other(ledger, release, slot));
-	if (clash || (ledger->vms[slot].assignment ? ledger_reword(ledger, slot, assigned)
-						   : ledger_hold(ledger, slot, assigned)) != 0) {
+	if (clash || change_hands(ledger, slot, assigned) != 0) {
 		ledger_settle_vm(ledger, slot);
 		ledger_settle_request(ledger, request);
 		if (release != LEDGER_NONE)
@@ -207,6 +231,25 @@ static int fold_assigned(struct ledger *ledger, const struct gpu_assigned *assig
 		put_request(ledger, change, release, ROW_ALIAS, slot);
 		vm->release = release;
 	}
+	ledger_quarantine(ledger, change, assigned->pool_id, assigned->quarantined,
+			  assigned->n_quarantined);
+	return 0;
+}
+
+/* The release that it answers; LEDGER_NONE: nobody asked. */
+static int find_release(struct ledger *ledger, const struct gpu_released *released, uint32_t vm,
+			uint32_t *ret_release)
+{
+	uint32_t release = LEDGER_NONE;
+	if (*released->request_id) {
+		release =
+			need_request(ledger, released->pool_id, "VmReleased", released->request_id);
+		if (is_alias_of_other(ledger, release, vm)) {
+			ledger_settle_request(ledger, release);
+			return FOLD_CONFLICT;
+		}
+	}
+	*ret_release = release;
 	return 0;
 }
 
@@ -214,37 +257,42 @@ static int fold_released(struct ledger *ledger, const struct gpu_released *relea
 			 struct change *change)
 {
 	const char *key = ledger_vm_key(ledger, released->pool_id, released->vm_id);
-	uint32_t slot = ledger_vm_slot(ledger, key, ledger->scratch.len);
+	uint32_t slot = ledger_vm_slot(ledger, key, ledger->scratch.len), release;
 	struct ledger_vm *vm = slot == INDEX_NONE ? NULL : &ledger->vms[slot];
 	if (!vm || !vm->assignment ||
-	    strcmp(vm->assignment->assignment_id, released->assignment_id) != 0)
+	    strcmp(vm->assignment->assignment_id, released->assignment_id) != 0 ||
+	    !ledger_holds_all(ledger, vm->assignment, released->quarantined,
+			      released->n_quarantined) ||
+	    find_release(ledger, released, slot, &release) != 0)
 		return FOLD_CONFLICT;
 
-	uint32_t release =
-		need_request(ledger, released->pool_id, "VmReleased", released->request_id);
-	if (is_alias_of_other(ledger, release, slot)) {
-		ledger_settle_request(ledger, release);
-		return FOLD_CONFLICT;
-	}
+	ledger_quarantine(ledger, change, released->pool_id, released->quarantined,
+			  released->n_quarantined);
 	ledger_let_go(ledger, slot);
 	put_vm(ledger, change, slot);
 	put_request(ledger, change, vm->request, ROW_ANSWER, LEDGER_NONE);
 	if (vm->release != LEDGER_NONE && vm->release != release)
 		put_request(ledger, change, vm->release, ROW_ANSWER, LEDGER_NONE);
-	put_request(ledger, change, release, ROW_ANSWER, LEDGER_NONE);
+	if (release != LEDGER_NONE)
+		put_request(ledger, change, release, ROW_ANSWER, LEDGER_NONE);
 	vm->request = vm->release = LEDGER_NONE;
 	return 0;
 }
 
-/* A refusal, a completion or a verdict: it changes nothing but its own request's answer. */
-static int fold_answer(struct ledger *ledger, const char *pool_id, const char *type,
-		       const char *request_id, struct change *change)
+static int fold_host_marked(struct ledger *ledger, const struct host_marked *marked,
+			    struct change *change)
 {
-	uint32_t slot = need_request(ledger, pool_id, type, request_id);
-	if (ledger->requests[slot].kind == ROW_ALIAS)
+	if (ledger_mark_host(ledger, change, marked) != 0)
 		return FOLD_CONFLICT;
-	put_request(ledger, change, slot, ROW_ANSWER, LEDGER_NONE);
-	return 0;
+	return fold_answer(ledger, marked->pool_id, "OperatorCommand", marked->request_id, change);
+}
+
+static int fold_gpu_marked(struct ledger *ledger, const struct gpu_marked *marked,
+			   struct change *change)
+{
+	if (ledger_mark_gpu(ledger, change, marked) != 0)
+		return FOLD_CONFLICT;
+	return fold_answer(ledger, marked->pool_id, "OperatorCommand", marked->request_id, change);
 }
 
 static int fold_record(struct ledger *ledger, const struct record *record, struct change *change)
@@ -265,6 +313,10 @@ static int fold_record(struct ledger *ledger, const struct record *record, struc
 	case RECORD_MIGRATION_VERDICT:
 		return fold_answer(ledger, record->migration_verdict.pool_id, "MigrationCheck",
 				   record->migration_verdict.request_id, change);
+	case RECORD_HOST_MARKED:
+		return fold_host_marked(ledger, &record->host_marked, change);
+	case RECORD_GPU_MARKED:
+		return fold_gpu_marked(ledger, &record->gpu_marked, change);
 	default:
 		return FOLD_FOREIGN;
 	}
@@ -283,6 +335,10 @@ static int64_t decided_at(const struct record *record)
 		return record->request_completed.decided_at;
 	case RECORD_MIGRATION_VERDICT:
 		return record->migration_verdict.decided_at;
+	case RECORD_HOST_MARKED:
+		return record->host_marked.decided_at;
+	case RECORD_GPU_MARKED:
+		return record->gpu_marked.decided_at;
 	default:
 		return 0;
 	}

@@ -21,13 +21,24 @@ static const char *copy_text(char **at, const char *text)
 	return copy;
 }
 
+static size_t list_bytes(const char *const *texts, size_t n)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < n; i++)
+		bytes += text_bytes(texts[i]);
+	return bytes;
+}
+
 /* Words and room for the holdings, which stay as they are (zero). */
 static struct assignment *new_assignment(const struct gpu_assigned *assigned)
 {
 	size_t gpus = assigned->n_gpus * sizeof(struct holding);
 	size_t texts = text_bytes(assigned->assignment_id) + text_bytes(assigned->request_id) +
 		       text_bytes(assigned->vm_instance_id) + text_bytes(assigned->vm_type_id) +
-		       text_bytes(assigned->release_request_id);
+		       text_bytes(assigned->release_request_id) +
+		       text_bytes(assigned->attach_state) + text_bytes(assigned->attach_code) +
+		       text_bytes(assigned->attach_reason) + text_bytes(assigned->after_release) +
+		       list_bytes(assigned->failed_hosts, assigned->n_failed_hosts);
 	struct assignment *assignment = memory_zeroed(1, sizeof(*assignment) + gpus + texts);
 	char *at = (char *)assignment->gpus + gpus;
 
@@ -38,6 +49,15 @@ static struct assignment *new_assignment(const struct gpu_assigned *assigned)
 	if (strcmp(assigned->state, "RELEASING") == 0)
 		assignment->release_request_id = copy_text(
 			&at, assigned->release_request_id ? assigned->release_request_id : "");
+	assignment->attach_state = copy_text(&at, assigned->attach_state);
+	assignment->attach_code = copy_text(&at, assigned->attach_code);
+	assignment->attach_reason = copy_text(&at, assigned->attach_reason);
+	assignment->after_release = copy_text(&at, assigned->after_release);
+	assignment->failed_hosts = at;
+	for (size_t i = 0; i < assigned->n_failed_hosts; i++)
+		copy_text(&at, assigned->failed_hosts[i]);
+	assignment->n_failed_hosts = (uint16_t)assigned->n_failed_hosts;
+	assignment->pinned = assigned->pinned == 1;
 	assignment->cpu_cores = assigned->cpu_cores;
 	assignment->ram_gb = assigned->ram_gb;
 	assignment->n = (uint32_t)assigned->n_gpus;
@@ -97,6 +117,42 @@ int ledger_hold(struct ledger *ledger, uint32_t vm, const struct gpu_assigned *a
 	return 0;
 }
 
+bool ledger_may_give(const struct ledger *ledger, const struct gpu_assigned *assigned)
+{
+	bool any = ledger->fleet->n_quarantined > 0;
+	for (size_t i = 0; any && i < assigned->n_gpus; i++) {
+		struct pci_address address;
+		if (pci_address_parse(assigned->gpus[i].pci_address, &address) == 0 &&
+		    fleet_is_marked(ledger->fleet, assigned->host, pci_address_pack(address)))
+			return false;
+	}
+	return true;
+}
+
+/* The new holding cannot fail once the old one is gone: what it may fail for is looked at before, and
+ * it takes nothing that the old one gives. */
+int ledger_replace(struct ledger *ledger, uint32_t vm, const struct gpu_assigned *assigned)
+{
+	const struct assignment *old = ledger->vms[vm].assignment;
+	uint64_t addresses[LIMIT_GPUS_PER_REQUEST];
+	if (!old || strcmp(old->assignment_id, assigned->replaces) != 0 ||
+	    strcmp(old->assignment_id, assigned->assignment_id) == 0 ||
+	    strcmp(old->request_id, assigned->request_id) != 0 || old->release_request_id ||
+	    strcmp(assigned->state, "RELEASING") == 0 ||
+	    strcmp(ledger->fleet->hosts[old->host].name, assigned->host) == 0 ||
+	    !ledger_holds_all(ledger, old, assigned->quarantined, assigned->n_quarantined))
+		return 1;
+	if (parse_addresses(assigned, addresses) != 0 || !ledger_may_give(ledger, assigned))
+		return 1;
+	for (size_t i = 0; i < assigned->n_gpus; i++)
+		if (fleet_owner(ledger->fleet, assigned->host, addresses[i]) != FLEET_NONE)
+			return 1;
+	if (!fleet_need_host(ledger->fleet, assigned->pool_id, assigned->host))
+		return 1;
+	ledger_let_go(ledger, vm);
+	return ledger_hold(ledger, vm, assigned);
+}
+
 int ledger_reword(struct ledger *ledger, uint32_t vm, const struct gpu_assigned *assigned)
 {
 	struct assignment *old = ledger->vms[vm].assignment;
@@ -104,6 +160,7 @@ int ledger_reword(struct ledger *ledger, uint32_t vm, const struct gpu_assigned 
 	if (parse_addresses(assigned, addresses) != 0 ||
 	    strcmp(old->assignment_id, assigned->assignment_id) != 0 ||
 	    strcmp(old->request_id, assigned->request_id) != 0 || old->n != assigned->n_gpus ||
+	    (old->release_request_id && strcmp(assigned->state, "RELEASING") != 0) ||
 	    strcmp(ledger->fleet->hosts[old->host].name, assigned->host) != 0)
 		return 1;
 	for (size_t i = 0; i < assigned->n_gpus; i++)

@@ -187,54 +187,103 @@ static void settle_request(struct ledger *ledger, const struct effect *effect, l
 	ledger_settle_request(ledger, effect->slot);
 }
 
+static void settle_mark(struct ledger *ledger, const struct effect *effect, ledger_row_fn on_row,
+			void *context)
+{
+	struct ledger_mark *mark = &ledger->marks[effect->slot];
+	if (mark->settled)
+		ledger->digest -= mark->settled_hash;
+	else if (effect->kind == ROW_NONE)
+		on_row = NULL;
+	answer_unref(steal(&mark->settled));
+
+	if (effect->kind == ROW_ANSWER) {
+		mark->settled = answer_ref(effect->answer);
+		mark->settled_hash = answer_row_hash(LEDGER_MARKS, mark->key, mark->settled);
+		ledger->digest += mark->settled_hash;
+		if (on_row)
+			tell_answer(&ledger->row, LEDGER_MARKS, mark->key, mark->settled, on_row,
+				    context);
+	} else if (on_row) {
+		on_row(context, LEDGER_MARKS, mark->key, strlen(mark->key), NULL, 0);
+	}
+	mark->pending--;
+	ledger_settle_mark(ledger, effect->slot);
+}
+
 void ledger_settle(struct ledger *ledger, struct change *change, int64_t revision,
 		   ledger_row_fn on_row, void *context)
 {
 	change->answer->revision = revision;
 	for (size_t i = 0; i < change->n; i++) {
-		if (change->effects[i].table == LEDGER_VMS)
-			settle_vm(ledger, &change->effects[i], on_row, context);
+		const struct effect *effect = &change->effects[i];
+		if (effect->table == LEDGER_VMS)
+			settle_vm(ledger, effect, on_row, context);
+		else if (effect->table == LEDGER_REQUESTS)
+			settle_request(ledger, effect, on_row, context);
 		else
-			settle_request(ledger, &change->effects[i], on_row, context);
+			settle_mark(ledger, effect, on_row, context);
 	}
 	change_free(change);
 }
 
 /* ---- a checkpoint: writing ---- */
 
+static void tell_request(const struct ledger *ledger, struct buf *row,
+			 const struct ledger_request *request, ledger_row_fn on_row, void *context)
+{
+	if (request->settled_kind == ROW_ALIAS)
+		tell_alias(ledger, row, request->key, request->settled_vm, on_row, context);
+	else
+		tell_answer(row, LEDGER_REQUESTS, request->key, request->settled, on_row, context);
+}
+
+/* False: the slot has no row. */
+static bool tell_row(const struct ledger *ledger, enum ledger_table table, uint32_t slot,
+		     struct buf *row, ledger_row_fn on_row, void *context)
+{
+	switch (table) {
+	case LEDGER_VMS: {
+		const struct ledger_vm *vm = &ledger->vms[slot];
+		if (vm->settled)
+			tell_answer(row, table, vm->key, vm->settled, on_row, context);
+		return vm->settled;
+	}
+	case LEDGER_REQUESTS: {
+		const struct ledger_request *request = &ledger->requests[slot];
+		if (request->settled_kind != ROW_NONE)
+			tell_request(ledger, row, request, on_row, context);
+		return request->settled_kind != ROW_NONE;
+	}
+	case LEDGER_MARKS: {
+		const struct ledger_mark *mark = &ledger->marks[slot];
+		if (mark->settled)
+			tell_answer(row, table, mark->key, mark->settled, on_row, context);
+		return mark->settled;
+	}
+	}
+	return false;
+}
+
 /* The cursor: the table in the upper half, the next slot in the lower one. */
 int ledger_each_row(const struct ledger *ledger, uint64_t *cursor, size_t max_rows,
 		    ledger_row_fn on_row, void *context)
 {
 	cleanup(buf_deinit) struct buf row = { 0 };
+	const uint32_t slots[] = { [LEDGER_VMS] = ledger->n_vms,
+				   [LEDGER_REQUESTS] = ledger->n_requests,
+				   [LEDGER_MARKS] = ledger->n_marks };
 	uint32_t table = (uint32_t)(*cursor >> 32), slot = (uint32_t)*cursor;
 	size_t n = 0;
 
-	for (; table == LEDGER_VMS && slot < ledger->n_vms && n < max_rows; slot++) {
-		const struct ledger_vm *vm = &ledger->vms[slot];
-		if (!vm->settled)
-			continue;
-		tell_answer(&row, LEDGER_VMS, vm->key, vm->settled, on_row, context);
-		n++;
-	}
-	if (table == LEDGER_VMS && slot >= ledger->n_vms) {
-		table = LEDGER_REQUESTS;
-		slot = 0;
-	}
-	for (; table == LEDGER_REQUESTS && slot < ledger->n_requests && n < max_rows; slot++) {
-		const struct ledger_request *request = &ledger->requests[slot];
-		if (request->settled_kind == ROW_NONE)
-			continue;
-		if (request->settled_kind == ROW_ALIAS)
-			tell_alias(ledger, &row, request->key, request->settled_vm, on_row,
-				   context);
-		else
-			tell_answer(&row, LEDGER_REQUESTS, request->key, request->settled, on_row,
-				    context);
-		n++;
+	for (;; table++, slot = 0) {
+		for (; slot < slots[table] && n < max_rows; slot++)
+			n += tell_row(ledger, table, slot, &row, on_row, context);
+		if (slot < slots[table] || table == LEDGER_MARKS)
+			break;
 	}
 	*cursor = (uint64_t)table << 32 | slot;
-	return table == LEDGER_VMS || slot < ledger->n_requests;
+	return slot < slots[table];
 }
 
 /* ---- a checkpoint: reading ---- */
@@ -341,15 +390,37 @@ static int load_request(struct ledger *ledger, const char *field, size_t field_l
 	return 0;
 }
 
+static int load_mark(struct ledger *ledger, const char *field, size_t field_len, const char *value,
+		     size_t value_len, const struct record *record)
+{
+	struct answer *answer = load_answer(ledger, value, value_len, record);
+	uint32_t slot;
+	int r = answer ? ledger_load_mark(ledger, field, field_len, answer, record, &slot) : 1;
+	if (r == 0) {
+		struct ledger_mark *mark = &ledger->marks[slot];
+		mark->settled = answer_ref(answer);
+		mark->settled_hash = answer_row_hash(LEDGER_MARKS, mark->key, answer);
+		ledger->digest += mark->settled_hash;
+	}
+	answer_unref(answer);
+	return r;
+}
+
 int ledger_load_row(struct ledger *ledger, enum ledger_table table, const void *field,
 		    size_t field_len, const void *value, size_t value_len,
 		    const struct record *record)
 {
 	if (memchr(field, '\0', field_len))
 		return 1;
-	return table == LEDGER_VMS
-		       ? load_vm(ledger, field, field_len, value, value_len, record)
-		       : load_request(ledger, field, field_len, value, value_len, record);
+	switch (table) {
+	case LEDGER_VMS:
+		return load_vm(ledger, field, field_len, value, value_len, record);
+	case LEDGER_REQUESTS:
+		return load_request(ledger, field, field_len, value, value_len, record);
+	case LEDGER_MARKS:
+		return load_mark(ledger, field, field_len, value, value_len, record);
+	}
+	return 1;
 }
 
 struct queued {

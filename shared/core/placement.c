@@ -26,11 +26,19 @@ size_t placement_resolve(struct placement_request *request, const struct gpu_ask
 	return n_asks;
 }
 
+bool placement_excludes(const struct placement_request *request, const struct fleet_host *host)
+{
+	for (size_t i = 0; i < request->n_excluded; i++)
+		if (request->excluded[i] == host)
+			return true;
+	return false;
+}
+
 bool placement_on_host(const struct placement_request *request, struct fleet_host *host,
 		       struct placement *ret_placement)
 {
 	if (host->condition != GPU_FREE || !headroom_has_cpu(host, request->cpu_cores) ||
-	    !headroom_has_ram(host, request->ram_gb))
+	    !headroom_has_ram(host, request->ram_gb) || placement_excludes(request, host))
 		return false;
 	if (!unit_choice_make(host, request->asks, request->n_asks, &ret_placement->choice))
 		return false;
@@ -60,7 +68,7 @@ static void rank(struct placement *list, size_t n, const struct placement *fresh
 
 /* Hosts with exactly `free` GPUs for the first ask; adds to the list. */
 static size_t list_level(const struct placement_request *request, uint32_t free,
-			 const struct fleet_host *except, struct placement *list, size_t max)
+			 struct placement *list, size_t max)
 {
 	const struct slot_set *sets[LIMIT_ASKS + 1];
 	size_t n_sets = 0, n = 0;
@@ -98,15 +106,14 @@ static size_t list_level(const struct placement_request *request, uint32_t free,
 			struct fleet_host *host =
 				&request->fleet->hosts[request->pool->hosts[places[i]]];
 			struct placement fresh;
-			if (host != except && placement_on_host(request, host, &fresh))
+			if (placement_on_host(request, host, &fresh))
 				rank(list, n++, &fresh);
 		}
 	}
 	return n;
 }
 
-size_t placement_list(const struct placement_request *request, const struct fleet_host *except,
-		      struct placement *list, size_t max)
+size_t placement_list(const struct placement_request *request, struct placement *list, size_t max)
 {
 	const struct placement_ask *first = &request->asks[0];
 	uint32_t levels = first->selector->n_levels;
@@ -115,7 +122,7 @@ size_t placement_list(const struct placement_request *request, const struct flee
 	for (uint32_t i = first->at_least; i < levels && n < max; i++) {
 		uint32_t free = request->spread ? levels - 1 - (i - first->at_least) : i;
 		if (first->selector->exactly[free].count > 0)
-			n += list_level(request, free, except, list + n, max - n);
+			n += list_level(request, free, list + n, max - n);
 	}
 	return n;
 }
@@ -130,7 +137,7 @@ bool placement_find(const struct placement_request *request, struct placement *r
 		uint32_t free = request->spread ? levels - 1 - (i - first->at_least) : i;
 		if (first->selector->exactly[free].count == 0)
 			continue;
-		if (list_level(request, free, NULL, list, CANDIDATES) > 0) {
+		if (list_level(request, free, list, CANDIDATES) > 0) {
 			*ret_placement = list[0];
 			return true;
 		}

@@ -25,6 +25,9 @@ struct placement_request {
 	int64_t cpu_cores; /* 0: does not matter */
 	int64_t ram_gb;
 	bool spread;
+	struct fleet_host *const
+		*excluded; /* borrowed: hosts where it failed before, or runs now */
+	size_t n_excluded;
 };
 
 struct placement {
@@ -42,6 +45,7 @@ bool placement_find(const struct placement_request *request, struct placement *r
 /* The same for one host. */
 bool placement_on_host(const struct placement_request *request, struct fleet_host *host,
 		       struct placement *ret_placement);
-/* Up to `max` hosts that can take it, best first, never `except` (may be NULL). */
-size_t placement_list(const struct placement_request *request, const struct fleet_host *except,
-		      struct placement *ret_placements, size_t max);
+bool placement_excludes(const struct placement_request *request, const struct fleet_host *host);
+/* Up to `max` hosts that can take it, best first. */
+size_t placement_list(const struct placement_request *request, struct placement *ret_placements,
+		      size_t max);

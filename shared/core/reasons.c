@@ -14,6 +14,8 @@ static const struct {
 } phrases[GPU_CONDITIONS] = {
 	[GPU_FREE] = { "free", NULL },
 	[GPU_HELD] = { "assigned", NULL },
+	[GPU_QUARANTINED] = { "in quarantine", NULL },
+	[GPU_HOST_CORDONED] = { "on a cordoned host", "that is cordoned" },
 	[GPU_HOST_SILENT] = { "on a silent host", "not heard of lately" },
 	[GPU_HOST_NO_IOMMU] = { "with the IOMMU off", "whose IOMMU is off" },
 	[GPU_HOST_NO_VFIO] = { "without vfio-pci", "without vfio-pci" },
@@ -138,6 +140,8 @@ static struct host_refusal refuse_host(const struct fleet_host *host, int64_t no
 				       struct arena *arena)
 {
 	switch ((enum gpu_condition)host->condition) {
+	case GPU_HOST_CORDONED:
+		return (struct host_refusal){ CODE_HOST_CORDONED, "an operator has cordoned it" };
 	case GPU_HOST_NO_IOMMU:
 		return (struct host_refusal){ CODE_HOST_NO_IOMMU, "its IOMMU is off" };
 	case GPU_HOST_NO_VFIO:
@@ -160,6 +164,10 @@ struct host_refusal reasons_of_host(const struct placement_request *request,
 {
 	struct placement placement;
 
+	if (placement_excludes(request, host))
+		return (struct host_refusal){ CODE_HOST_FAILED_BEFORE,
+					      "its agent could not hand over GPUs for this "
+					      "request" };
 	if (host->condition != GPU_FREE)
 		return refuse_host(host, now_us, arena);
 	for (size_t i = 0; i < request->n_asks; i++) {
@@ -274,6 +282,12 @@ const char *reasons_of_pool(const struct placement_request *request, struct aren
 		put_selector(request, ask, &text);
 		scattered &= most_free(ask->selector) >= ask->at_least;
 	}
+	if (request->n_excluded > 0) {
+		for (size_t i = 0; i < request->n_excluded; i++)
+			buf_printf(&text, "%s%s",
+				   i ? ", " : "; tried before: ", request->excluded[i]->name);
+		return copy_out(arena, &text);
+	}
 	if (scattered && (request->cpu_cores || request->ram_gb))
 		buf_printf(&text,
 			   "; no host that has enough of them free has %" PRId64
@@ -361,6 +375,21 @@ const char *reasons_model_names(const struct fleet_pool *pool, struct arena *are
 	if (n == 0)
 		return "; it has no GPUs at all";
 	return finish_names(&text, left_out, arena);
+}
+
+const char *reasons_gpu_names(const struct fleet_host *host, struct arena *arena)
+{
+	cleanup(buf_deinit) struct buf text = { 0 };
+	uint16_t n = 0;
+	for (; n < host->n_gpus && n < LIMIT_REJECTION_NAMES; n++) {
+		char address[PCI_ADDRESS_TEXT_BYTES];
+		pci_address_format(pci_address_unpack(host->gpus[n].address), address);
+		buf_puts(&text, n ? ", " : "; the GPUs of that host: ");
+		buf_puts(&text, address);
+	}
+	if (n == 0)
+		return "; that host has no GPUs at all";
+	return finish_names(&text, (size_t)(host->n_gpus - n), arena);
 }
 
 const char *reasons_host_names(const struct fleet *fleet, const struct fleet_pool *pool,

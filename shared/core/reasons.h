@@ -26,5 +26,7 @@ size_t reasons_pick_hosts(const struct placement_request *request, struct fleet_
 
 /* "; it has: A, B (and 3 more)": the names of the models registered in the pool (may be NULL). */
 const char *reasons_model_names(const struct fleet_pool *pool, struct arena *arena);
+/* The addresses of the host's GPUs. */
+const char *reasons_gpu_names(const struct fleet_host *host, struct arena *arena);
 const char *reasons_host_names(const struct fleet *fleet, const struct fleet_pool *pool,
 			       struct arena *arena);

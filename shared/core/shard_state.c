@@ -121,6 +121,8 @@ struct shard_counts shard_counts(const struct shard_state *state)
 		.hosts = state->fleet.n_hosts,
 		.gpus = state->fleet.n_gpus,
 		.gpus_assigned = state->fleet.n_held,
+		.gpus_quarantined = state->fleet.n_quarantined,
+		.hosts_cordoned = state->fleet.n_cordoned,
 		.vms = state->ledger.n_holding,
 		.answers = state->ledger.n_remembered,
 	};

@@ -1,8 +1,9 @@
 /*
  * All that is known of one shard, and the only ways in which it changes. The state is the product of
  * independent folds: one over the decisions partition (the ledger: who holds what, which request got
- * which answer), one each over the inventory and hosts partitions (the fleet), and the catalog, which
- * all shards of a process share. Who may have which GPU is derived from them, whatever arrived first.
+ * which answer, which hosts are cordoned and which GPUs in quarantine), one each over the inventory
+ * and hosts partitions (the fleet), and the catalog, which all shards of a process share. Who may have
+ * which GPU is derived from them, whatever arrived first.
  *
  * Pure: no clock, no IO, no randomness; times come in with the events. Not thread-safe.
  *
@@ -76,8 +77,9 @@ DEFINE_CLEANUP(struct change *, change_free);
 
 enum fold_outcome {
 	FOLD_CONFLICT =
-		1,    /* the record gives a GPU that another VM holds, or frees what is not held:
-			    * the log is broken, and nothing was changed */
+		1, /* the record gives a GPU that another VM holds or that is in quarantine, frees or
+			    * replaces what is not held, or returns what is not marked: the log is
+			    * broken, and nothing was changed */
 	FOLD_FOREIGN, /* not a record of decisions */
 };
 
@@ -90,12 +92,18 @@ int shard_fold(struct shard_state *state, const struct record *record, const voi
 	       size_t len, struct input_positions applied, struct change **ret_change) MUST_CHECK;
 
 /* Rows of the ledger in Redis and in the digest. */
-enum ledger_table { LEDGER_VMS, LEDGER_REQUESTS };
+enum ledger_table { LEDGER_VMS, LEDGER_REQUESTS, LEDGER_MARKS };
 
 /* `value` NULL: the row is gone. Field and value are bytes, valid during the call.
  *   vms       field POOL \t VM                 value "REVISION DECIDED_AT:" framed GpuAssigned
  *   requests  field POOL \t TYPE \t REQUEST    value "REVISION DECIDED_AT:" framed answer, or
- *                                              ">VM" while the answer is the VM's row */
+ *                                              ">VM" while the answer is the VM's row
+ *   marks     field POOL \t host \t HOST        value "REVISION DECIDED_AT:" framed record that made the
+ *             field POOL \t gpu \t HOST/ADDRESS  mark: HostMarked (the host is cordoned); GpuMarked, or
+ *                                              the GpuReleased or GpuAssigned whose `quarantined`
+ *                                              lists it (the GPU is in quarantine). DECIDED_AT: since
+ *                                              when. Without a mark there is no row. A mark holds
+ *                                              whatever becomes of its host, its GPU, and the answer. */
 typedef void (*ledger_row_fn)(void *context, enum ledger_table table, const void *field,
 			      size_t field_len, const void *value, size_t value_len);
 
@@ -152,6 +160,8 @@ struct shard_counts {
 	size_t hosts;
 	size_t gpus; /* in the inventory */
 	size_t gpus_assigned;
+	size_t gpus_quarantined; /* known at present or not */
+	size_t hosts_cordoned;
 	size_t vms;	/* that hold GPUs */
 	size_t answers; /* remembered */
 };

@@ -54,6 +54,7 @@
 	X(CONFIG_UNREADABLE, "after the reset the device's configuration space reads as nonsense") \
 	X(DRIVER_NOT_RESTORED, "the driver that the device had before did not take it back")       \
 	X(STUCK, "an operation on the device does not end")                                        \
+	X(UNCONFIRMED, "its agent did not say that the device was detached, reset and verified")   \
 	X(OPERATOR, "an operator put it into quarantine")
 
 /* RequestRejected.hosts[].code and MigrationVerdict.hosts[].code */

@@ -11,9 +11,9 @@
 -- The version is part of the contract with store/library.c: a program loads its library over an older
 -- one and refuses a newer one, so raise it with every change.
 
-local VERSION = 1
+local VERSION = 2
 
-local TABLES = { 'gpus', 'vms', 'hosts', 'pools', 'types', 'requests' }
+local TABLES = { 'gpus', 'vms', 'hosts', 'pools', 'types', 'requests', 'marks' }
 
 -- unpack() is limited by Lua's C stack (8000); even, because HSET takes pairs.
 local SLICE = 6000

@@ -5,6 +5,7 @@
 static const char *const names[STORE_TABLES] = {
 	[STORE_GPUS] = "gpus",	 [STORE_VMS] = "vms",	  [STORE_HOSTS] = "hosts",
 	[STORE_POOLS] = "pools", [STORE_TYPES] = "types", [STORE_REQUESTS] = "requests",
+	[STORE_MARKS] = "marks",
 };
 
 const char *store_table_name(enum store_table table)

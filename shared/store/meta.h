@@ -24,6 +24,7 @@ enum store_table {
 	STORE_POOLS,
 	STORE_TYPES,
 	STORE_REQUESTS,
+	STORE_MARKS,
 	STORE_TABLES
 };
 
