@@ -1,5 +1,5 @@
 /*
- * What the files of audit_log.h share: audit_log.c (results, tables), audit_decisions.c and
+ * What the files of audit_log.h share: audit_log.c (results, tables), audit_decisions.c, audit_marks.c and
  * audit_requests.c (the rules).
  */
 #pragma once
@@ -22,6 +22,7 @@ enum audit_outcome {
 	OUTCOME_RELEASED,
 	OUTCOME_COMPLETED,
 	OUTCOME_VERDICT,
+	OUTCOME_MARKED,
 };
 
 /* One request id, of the log or of `requests` or both. */
@@ -53,6 +54,13 @@ struct audit_assignment {
 struct audit_gpu {
 	const char *id;
 	uint32_t holder; /* assignment; AUDIT_NONE */
+};
+
+/* A host that was or is cordoned, a GPU that was or is in quarantine. */
+struct audit_mark {
+	const char *key; /* POOL \t host|gpu \t ID */
+	bool set;
+	int64_t offset; /* of the record that set it */
 };
 
 /* A message of requests that must be found elsewhere. */
@@ -105,6 +113,7 @@ struct audit_log {
 	struct audit_table requests;	/* struct audit_request */
 	struct audit_table assignments; /* struct audit_assignment */
 	struct audit_table gpus;	/* struct audit_gpu */
+	struct audit_table marks;	/* struct audit_mark */
 	struct audit_stray *strays;	/* owned */
 	size_t n_strays, strays_size;
 	bool strays_sorted;
@@ -113,12 +122,37 @@ struct audit_log {
 	struct audit_requests counts;
 };
 
+/* Where the rules over decisions are: one record that counts. */
+struct audit_step {
+	struct audit_log *log;
+	struct audit_shard_log *shard;
+	const struct message *message;
+	struct audit_told *told;
+	int64_t at;	/* its time, as the fold has it */
+	int64_t before; /* the newest time before it */
+};
+
+#define AUDIT_VIOLATE(step, rule, ...)                                                             \
+	audit_violate((step)->log, rule, TOPIC_DECISIONS, (step)->message->partition,              \
+		      (step)->message->offset, __VA_ARGS__)
+
+/* The marks that a record sets and clears, and what may not be given because of one. */
+void audit_mark_host(const struct audit_step *step, const struct host_marked *marked);
+void audit_mark_gpu(const struct audit_step *step, const struct gpu_marked *marked);
+/* `of`: the GPUs of the assignment that ends; only they can be unclean. */
+void audit_quarantine(const struct audit_step *step, const char *pool_id,
+		      const struct quarantined_gpu *gpus, size_t n,
+		      const struct audit_assignment *of);
+void audit_may_be_given(const struct audit_step *step, const struct gpu_assigned *assigned);
+
 /* The number of the entry with this key; it is made when it is not there. */
 uint32_t audit_need_request(struct audit_log *log, const char *pool_id, const char *type,
 			    const char *request_id);
 uint32_t audit_need_gpu(struct audit_log *log, const char *gpu_id);
 uint32_t audit_need_assignment(struct audit_log *log, const char *pool_id,
 			       const char *assignment_id, bool *ret_new);
+uint32_t audit_need_mark(struct audit_log *log, const char *pool_id, const char *kind,
+			 const char *id);
 
 static inline struct audit_request *audit_request_at(struct audit_log *log, uint32_t i)
 {
@@ -128,6 +162,11 @@ static inline struct audit_request *audit_request_at(struct audit_log *log, uint
 static inline struct audit_assignment *audit_assignment_at(struct audit_log *log, uint32_t i)
 {
 	return (struct audit_assignment *)log->assignments.items + i;
+}
+
+static inline struct audit_mark *audit_mark_at(struct audit_log *log, uint32_t i)
+{
+	return (struct audit_mark *)log->marks.items + i;
 }
 
 static inline struct audit_gpu *audit_gpu_at(struct audit_log *log, uint32_t i)

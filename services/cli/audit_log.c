@@ -49,6 +49,7 @@ void audit_log_free(struct audit_log *log)
 	table_deinit(&log->requests);
 	table_deinit(&log->assignments);
 	table_deinit(&log->gpus);
+	table_deinit(&log->marks);
 	free(log->strays);
 	free(log->violations);
 	catalog_free(log->catalog);
@@ -124,6 +125,14 @@ uint32_t audit_need_assignment(struct audit_log *log, const char *pool_id,
 	return need(log, &log->assignments, sizeof(struct audit_assignment), key, ret_new);
 }
 
+uint32_t audit_need_mark(struct audit_log *log, const char *pool_id, const char *kind,
+			 const char *id)
+{
+	bool is_new;
+	const char *key = arena_printf(&log->scratch, "%s\t%s\t%s", pool_id, kind, id);
+	return need(log, &log->marks, sizeof(struct audit_mark), key, &is_new);
+}
+
 /* ---- violations ----------------------------------------------------------------------------------- */
 
 void audit_violate(struct audit_log *log, const char *rule, enum topic topic, int32_t partition,
@@ -184,5 +193,16 @@ uint64_t audit_assigned_gpus(const struct audit_log *log)
 	const struct audit_gpu *gpus = log->gpus.items;
 	for (size_t i = 0; i < log->gpus.n; i++)
 		n += gpus[i].holder != AUDIT_NONE;
+	return n;
+}
+
+uint64_t audit_marks(const struct audit_log *log, const char *kind)
+{
+	uint64_t n = 0;
+	const struct audit_mark *marks = log->marks.items;
+	for (size_t i = 0; i < log->marks.n; i++) {
+		const char *of = strchr(marks[i].key, '\t') + 1;
+		n += marks[i].set && strncmp(of, kind, strlen(kind)) == 0;
+	}
 	return n;
 }

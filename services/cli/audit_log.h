@@ -3,6 +3,8 @@
  *
  *   invariant 1   no GPU has two owners, nothing is released that is not held, and the log does not
  *                 contradict itself (the same fold that the scheduler uses accepts every record)
+ *   marks         a GPU in quarantine and a cordoned host get no VM; a forced release says who and why;
+ *                 what replaces an assignment that failed is of the same VM, on another host
  *   invariant 2   every request that the log says is dealt with has exactly one outcome; what was
  *                 unreadable or misplaced stands in dead-letters or in its right partition
  *   answers       what was told stands in the log, word for word, and is not void; a request whose
@@ -97,6 +99,7 @@ struct audit_requests {
 	uint64_t released;  /* VmReleased that freed something, or is about to */
 	uint64_t completed; /* nothing was to be done */
 	uint64_t verdicts;
+	uint64_t marked;	/* operators' commands that changed something */
 	uint64_t pending;	/* the log does not reflect them yet; also what cannot be read */
 	uint64_t dead_lettered; /* could not be used, or not even be read */
 	uint64_t repeated;	/* messages that ask under an id that was used before */
@@ -108,3 +111,5 @@ struct audit_requests {
 };
 struct audit_requests audit_requests(const struct audit_log *log);
 uint64_t audit_assigned_gpus(const struct audit_log *log);
+/* Cordoned hosts ("host"), GPUs in quarantine ("gpu"). */
+uint64_t audit_marks(const struct audit_log *log, const char *kind);

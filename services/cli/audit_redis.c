@@ -12,27 +12,34 @@ struct loading {
 	struct codec *codec;
 	struct arena arena;
 	struct audit_stored *stored;
+	enum ledger_table table; /* that is being read */
 	bool malformed;
+};
+
+/* What the ledger consists of. */
+static const enum store_table ledger_tables[] = {
+	[LEDGER_VMS] = STORE_VMS,
+	[LEDGER_REQUESTS] = STORE_REQUESTS,
+	[LEDGER_MARKS] = STORE_MARKS,
 };
 
 /* As a scheduler does it when it takes over (its shard_on_checkpoint_row). */
 static int on_row(void *context, const struct store_row *row)
 {
 	struct loading *loading = context;
-	bool vms = row->table == STORE_VMS;
 	struct record record;
 	size_t len;
 	const void *value = ledger_row_record(row->value, row->value_len, &len);
 
 	arena_reset(&loading->arena);
 	if ((value && codec_decode(loading->codec, value, len, &loading->arena, &record)) ||
-	    shard_load_row(loading->state, vms ? LEDGER_VMS : LEDGER_REQUESTS, row->field,
-			   row->field_len, row->value, row->value_len, value ? &record : NULL)) {
+	    shard_load_row(loading->state, loading->table, row->field, row->field_len, row->value,
+			   row->value_len, value ? &record : NULL)) {
 		loading->malformed = true;
 		return 1;
 	}
-	loading->stored->vms += vms;
-	loading->stored->requests += !vms;
+	loading->stored->vms += loading->table == LEDGER_VMS;
+	loading->stored->requests += loading->table == LEDGER_REQUESTS;
 	return 0;
 }
 
@@ -48,12 +55,12 @@ static int fail(struct audit_stored *stored, struct store_reader *reader, int r)
 
 static int read_rows(struct store_reader *reader, int32_t shard, struct loading *loading)
 {
-	static const enum store_table tables[] = { STORE_VMS, STORE_REQUESTS };
-	for (size_t i = 0; i < 2; i++) {
-		int r = store_read_table(reader, shard, tables[i], on_row, loading);
+	for (size_t i = 0; i < sizeof(ledger_tables) / sizeof(*ledger_tables); i++) {
+		loading->table = (enum ledger_table)i;
+		int r = store_read_table(reader, shard, ledger_tables[i], on_row, loading);
 		if (loading->malformed) {
 			snprintf(loading->stored->why, sizeof(loading->stored->why),
-				 "a row of %s is malformed", store_table_name(tables[i]));
+				 "a row of %s is malformed", store_table_name(ledger_tables[i]));
 			loading->stored->status = STORED_UNREADABLE;
 			return 1;
 		}

@@ -127,12 +127,19 @@ static json_t *requests_to_json(const struct audit_requests *counts)
 		const char *name;
 		uint64_t value;
 	} members[] = {
-		{ "seen", counts->seen },	    { "granted", counts->granted },
-		{ "rejected", counts->rejected },   { "released", counts->released },
-		{ "completed", counts->completed }, { "verdicts", counts->verdicts },
-		{ "pending", counts->pending },	    { "dead_lettered", counts->dead_lettered },
-		{ "repeated", counts->repeated },   { "forwarded", counts->forwarded },
-		{ "expired", counts->expired },	    { "answered", counts->answered },
+		{ "seen", counts->seen },
+		{ "granted", counts->granted },
+		{ "rejected", counts->rejected },
+		{ "released", counts->released },
+		{ "completed", counts->completed },
+		{ "verdicts", counts->verdicts },
+		{ "marked", counts->marked },
+		{ "pending", counts->pending },
+		{ "dead_lettered", counts->dead_lettered },
+		{ "repeated", counts->repeated },
+		{ "forwarded", counts->forwarded },
+		{ "expired", counts->expired },
+		{ "answered", counts->answered },
 	};
 	json_t *json = json_object();
 	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
@@ -157,12 +164,14 @@ json_t *audit_report_json(const struct audit_report *report)
 						      (int)violations[i].partition, "offset",
 						      (json_int_t)violations[i].offset, "text",
 						      violations[i].text));
-	return json_pack("{s:b, s:I, s:o, s:o, s:o, s:{s:I, s:I}, s:I}", "clean",
+	return json_pack("{s:b, s:I, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:I, s:I}", "clean",
 			 audit_is_clean(report), "violations_total", (json_int_t)all, "violations",
 			 list, "shards", shards, "requests", requests_to_json(&counts), "answers",
 			 "told", (json_int_t)counts.answers, "told_again",
 			 (json_int_t)counts.told_again, "assigned_gpus",
-			 (json_int_t)audit_assigned_gpus(report->log));
+			 (json_int_t)audit_assigned_gpus(report->log), "quarantined_gpus",
+			 (json_int_t)audit_marks(report->log, "gpu"), "cordoned_hosts",
+			 (json_int_t)audit_marks(report->log, "host"));
 }
 
 /* ---- for people --------------------------------------------------------------------------------------- */
@@ -221,9 +230,9 @@ static void put_counts(const struct audit_report *report, struct buf *out)
 	buf_printf(out,
 		   "\n%" PRIu64 " requests: %" PRIu64 " granted, %" PRIu64 " rejected, %" PRIu64
 		   " released, %" PRIu64 " completed, %" PRIu64 " verdicts, %" PRIu64
-		   " pending, %" PRIu64 " dead letters\n",
-		   n.seen, n.granted, n.rejected, n.released, n.completed, n.verdicts, n.pending,
-		   n.dead_lettered);
+		   " marks, %" PRIu64 " pending, %" PRIu64 " dead letters\n",
+		   n.seen, n.granted, n.rejected, n.released, n.completed, n.verdicts, n.marked,
+		   n.pending, n.dead_lettered);
 	if (n.repeated || n.forwarded || n.expired)
 		buf_printf(out,
 			   "%" PRIu64 " asked again, %" PRIu64 " forwarded, %" PRIu64
@@ -233,6 +242,9 @@ static void put_counts(const struct audit_report *report, struct buf *out)
 		   "%" PRIu64 " requests answered by %" PRIu64 " messages, %" PRIu64
 		   " of them told again; %" PRIu64 " GPUs are assigned\n",
 		   n.answered, n.answers, n.told_again, audit_assigned_gpus(report->log));
+	if (audit_marks(report->log, "gpu") || audit_marks(report->log, "host"))
+		buf_printf(out, "%" PRIu64 " GPUs are in quarantine, %" PRIu64 " hosts cordoned\n",
+			   audit_marks(report->log, "gpu"), audit_marks(report->log, "host"));
 }
 
 void audit_report_text(const struct audit_report *report, struct buf *out)

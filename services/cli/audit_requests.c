@@ -37,7 +37,7 @@ void audit_request(struct audit_log *log, const struct message *message)
 	if (!message->value ||
 	    codec_decode(log->codec, message->value, message->value_len, &log->scratch, &record) ||
 	    (record.type != RECORD_VM_REQUESTED && record.type != RECORD_VM_RELEASED &&
-	     record.type != RECORD_MIGRATION_CHECK) ||
+	     record.type != RECORD_MIGRATION_CHECK && record.type != RECORD_OPERATOR_COMMAND) ||
 	    !*record_pool_id(&record) || !*record_request_id(&record)) {
 		add_stray(log, message, AUDIT_NONE);
 		return;
@@ -149,17 +149,19 @@ void audit_answers_begin(struct audit_log *log, int32_t partition, bool whole, i
 }
 
 /* What was decided after the log was read may be the first word that a request of before it gets: its
- * GPUs were released meanwhile. */
+ * GPUs were released meanwhile, or replaced. */
 static void mark_told_by_later(struct audit_log *log, const struct message *message)
 {
 	struct record record;
 	bool is_new;
 	if (!message->value ||
 	    codec_decode(log->codec, message->value, message->value_len, &log->scratch, &record) ||
-	    record.type != RECORD_GPU_RELEASED)
+	    (record.type != RECORD_GPU_RELEASED && record.type != RECORD_GPU_ASSIGNED))
 		return;
-	uint32_t slot = audit_need_assignment(log, record.gpu_released.pool_id,
-					      record.gpu_released.assignment_id, &is_new);
+	const char *ended = record.type == RECORD_GPU_RELEASED ? record.gpu_released.assignment_id
+			    : record.gpu_assigned.replaces     ? record.gpu_assigned.replaces
+							       : record.gpu_assigned.assignment_id;
+	uint32_t slot = audit_need_assignment(log, record_pool_id(&record), ended, &is_new);
 	const struct audit_assignment *assignment = audit_assignment_at(log, slot);
 	if (is_new || !assignment->held)
 		return;
@@ -228,6 +230,9 @@ static void count_outcome(struct audit_requests *counts, enum audit_outcome outc
 		break;
 	case OUTCOME_VERDICT:
 		counts->verdicts++;
+		break;
+	case OUTCOME_MARKED:
+		counts->marked++;
 		break;
 	}
 }

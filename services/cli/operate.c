@@ -8,6 +8,7 @@
 #include "cli/ask.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
+#include "model/pci_address.h"
 
 struct operation {
 	const char *verb;
@@ -66,6 +67,21 @@ static const struct operation *find_operation(const struct subject *subject, con
 	return NULL;
 }
 
+/* As ids are written: the address in full. False: it is no GPU's id. */
+static bool spell_gpu(struct ask *ask, const char **id)
+{
+	const char *slash = strrchr(*id, '/');
+	struct pci_address address;
+	char text[PCI_ADDRESS_TEXT_BYTES];
+	if (!slash || slash == *id || pci_address_parse(slash + 1, &address)) {
+		complain("%s: a GPU is named HOST/PCI-ADDRESS, like h3/0000:41:00.0", *id);
+		return false;
+	}
+	pci_address_format(address, text);
+	*id = arena_printf(&ask->arena, "%.*s/%s", (int)(slash - *id), *id, text);
+	return true;
+}
+
 static bool parse(const struct subject *subject, struct ask *ask, struct operator_command *body,
 		  const char **ret_id, int argc, char **argv, int *ret_status)
 {
@@ -94,7 +110,7 @@ static bool parse(const struct subject *subject, struct ask *ask, struct operato
 		return false;
 	body->command = operation->command;
 	*ret_id = argv[ask->operands + 1];
-	return true;
+	return subject == &host_subject || spell_gpu(ask, ret_id);
 }
 
 static int operate(const struct subject *subject, int argc, char **argv)

@@ -127,6 +127,7 @@ struct record world_released(struct world *world, const char *request_id, const 
 				  .host = assigned.gpu_assigned.host,
 				  .gpus = assigned.gpu_assigned.gpus,
 				  .n_gpus = 1,
+				  .code = "RELEASED",
 				  .decided_at = world->now++ },
 	};
 }
