@@ -14,7 +14,11 @@ static struct vm_type_defined type(const char *id, const char *pool)
 
 static int put_pool(struct catalog *catalog, const char *id, const char *attach, const char *policy)
 {
-	const struct vm_pool_defined pool = { id, "a pool", attach, policy };
+	const struct vm_pool_defined pool = { .pool_id = id,
+					      .name = "a pool",
+					      .attach = attach,
+					      .policy = policy,
+					      .attach_attempts = 3 };
 	const char *error;
 	return catalog_fold_pool(catalog, &pool, &error);
 }
@@ -28,6 +32,9 @@ static void the_latest_definition_counts(void **state)
 	assert_int_equal(put_pool(catalog, "1", "", NULL), 0);
 	assert_string_equal(catalog_pool(catalog, "1")->attach, "agent");
 	assert_string_equal(catalog_pool(catalog, "1")->policy, "pack");
+	assert_string_equal(catalog_pool(catalog, "1")->on_attach_failure, "reschedule");
+	assert_string_equal(catalog_pool(catalog, "1")->after_release, "keep-vfio");
+	assert_int_equal(catalog_pool(catalog, "1")->attach_attempts, 3);
 	uint64_t version = catalog_version(catalog);
 	assert_int_equal(put_pool(catalog, "1", "external", "spread"), 0);
 	assert_true(catalog_version(catalog) > version);
@@ -92,6 +99,17 @@ static void unusable_definitions_change_nothing(void **state)
 	assert_int_equal(put_pool(catalog, "a\tb", "agent", "pack"), 1);
 	assert_int_equal(put_pool(catalog, "1", "robot", "pack"), 1);
 	assert_int_equal(put_pool(catalog, "1", "agent", "best"), 1);
+
+	struct vm_pool_defined pool[5];
+	for (size_t i = 0; i < 5; i++)
+		pool[i] = (struct vm_pool_defined){ .pool_id = "1", .attach_attempts = 1 };
+	pool[0].on_attach_failure = "panic";
+	pool[1].after_release = "sell";
+	pool[2].attach_attempts = 0;
+	pool[3].attach_attempts = 17;
+	pool[4].attach_attempts = -1;
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(catalog_fold_pool(catalog, &pool[i], &error), 1);
 
 	struct gpu_ask negative[] = { { "x", -1 } }, nameless[] = { { "", 1 } };
 	struct vm_type_defined bad[7];

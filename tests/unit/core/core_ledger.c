@@ -125,12 +125,15 @@ static void assert_same_state(struct world *w, struct shard_state *a, struct sha
 	assert_int_equal(shard_counts(a).vms, shard_counts(b).vms);
 	assert_int_equal(shard_counts(a).gpus_assigned, shard_counts(b).gpus_assigned);
 	assert_int_equal(shard_counts(a).answers, shard_counts(b).answers);
+	assert_int_equal(shard_counts(a).gpus_quarantined, shard_counts(b).gpus_quarantined);
+	assert_int_equal(shard_counts(a).hosts_cordoned, shard_counts(b).hosts_cordoned);
 	for (size_t i = 0; i < w->n_log; i++) {
 		const struct record *record = &w->log[i].record;
 		const char *id = record_request_id(record);
 		static const enum record_type types[] = { RECORD_VM_REQUESTED, RECORD_VM_RELEASED,
-							  RECORD_MIGRATION_CHECK };
-		for (size_t t = 0; t < 3; t++) {
+							  RECORD_MIGRATION_CHECK,
+							  RECORD_OPERATOR_COMMAND };
+		for (size_t t = 0; t < 4; t++) {
 			const struct answer *x = shard_find_answer(a, "1", types[t], id);
 			const struct answer *y = shard_find_answer(b, "1", types[t], id);
 			assert_int_equal(x != NULL, y != NULL);
@@ -163,16 +166,63 @@ static unsigned random_below(unsigned n)
 	return (unsigned)(seed >> 33) % n;
 }
 
+static struct operator_command random_command(struct world *w, const char *id)
+{
+	static const char *const commands[] = { "CORDON_HOST",	  "UNCORDON_HOST", "UNCORDON_HOST",
+						"QUARANTINE_GPU", "RETURN_GPU",	   "RETURN_GPU" };
+	unsigned host = 1 + random_below(3), bus = 1 + random_below(8);
+	return (struct operator_command){
+		.request_id = arena_strdup(&w->arena, id),
+		.pool_id = "1",
+		.command = commands[random_below(6)],
+		.host = arena_printf(&w->arena, "h%u", host),
+		.gpu_id = arena_printf(&w->arena, "h%u/0000:%02x:00.0", host, bus),
+		.reason = "test",
+		.actor = "tester",
+	};
+}
+
+/* Mostly of the right assignment, and mostly all is well. */
+static struct gpu_attachment random_report(struct world *w, const char *vm)
+{
+	static const char *const states[] = { "BOUND",	  "ATTACHED", "FAILED",
+					      "DETACHED", "DETACHED", "DETACHED" };
+	static const char *const codes[] = { "VM_ABSENT", "UNPLUG_PENDING", NULL };
+	struct gpu_attachment report = {
+		.assignment_id = arena_printf(&w->arena, "r%u/1", random_below(REQUESTS)),
+		.vm_id = arena_strdup(&w->arena, vm),
+		.pool_id = "1",
+		.host = "h1",
+		.state = states[random_below(6)],
+		.code = codes[random_below(3)],
+	};
+	for (size_t i = w->n_log; i > 0; i--) {
+		const struct record *r = &w->log[i - 1].record;
+		if (r->type != RECORD_GPU_ASSIGNED || strcmp(r->gpu_assigned.vm_id, vm) != 0)
+			continue;
+		report.assignment_id = r->gpu_assigned.assignment_id;
+		report.host = r->gpu_assigned.host;
+		report.gpus = arena_array(&w->arena, r->gpu_assigned.n_gpus, sizeof(*report.gpus));
+		for (size_t k = 0; k < r->gpu_assigned.n_gpus; k++)
+			if (random_below(6) > 0)
+				report.gpus[report.n_gpus++] = (struct attached_gpu){
+					.gpu_id = r->gpu_assigned.gpus[k].gpu_id,
+					.state = random_below(12) ? "CLEAN" : "STUCK",
+				};
+		break;
+	}
+	return report;
+}
+
 /* Decides something; a decision goes to the log but is not folded. NULL: none. */
 static struct logged *random_decision(struct world *w)
 {
-	char id[16], vm[16], assignment[20];
+	char id[16], vm[16];
 	struct gpu_ask ask = { "10de:1bb3", 1 + random_below(3) };
 	struct record event = { 0 };
 	snprintf(id, sizeof(id), "r%u", random_below(REQUESTS));
 	snprintf(vm, sizeof(vm), "vm%u", random_below(VMS));
-	snprintf(assignment, sizeof(assignment), "r%u/1", random_below(REQUESTS));
-	switch (random_below(8)) {
+	switch (random_below(10)) {
 	case 0:
 	case 1:
 	case 2:
@@ -188,7 +238,8 @@ static struct logged *random_decision(struct world *w)
 							  .vm_id = vm,
 							  .pool_id = "1",
 							  .force = random_below(3) == 0,
-							  .reason = "test" };
+							  .reason = "test",
+							  .actor = "tester" };
 		break;
 	case 5:
 		event.type = RECORD_MIGRATION_CHECK;
@@ -196,23 +247,13 @@ static struct logged *random_decision(struct world *w)
 			.request_id = id, .vm_id = vm, .pool_id = "1", .reserve = ABSENT
 		};
 		break;
+	case 6:
+		event.type = RECORD_OPERATOR_COMMAND;
+		event.operator_command = random_command(w, id);
+		break;
 	default:
 		event.type = RECORD_GPU_ATTACHMENT;
-		event.gpu_attachment = (struct gpu_attachment){ .assignment_id = assignment,
-								.vm_id = vm,
-								.pool_id = "1",
-								.host = "h1",
-								.state = "DETACHED",
-								.clean = 1 };
-		/* Mostly the right assignment. */
-		for (size_t i = w->n_log; i > 0; i--) {
-			const struct record *r = &w->log[i - 1].record;
-			if (r->type == RECORD_GPU_ASSIGNED &&
-			    strcmp(r->gpu_assigned.vm_id, vm) == 0) {
-				event.gpu_attachment.assignment_id = r->gpu_assigned.assignment_id;
-				break;
-			}
-		}
+		event.gpu_attachment = random_report(w, vm);
 	}
 	/* Time passes, and now and then goes back: owners have different clocks. */
 	w->now += random_below(10) == 0 ? -(int64_t)random_below(20 * SECOND)

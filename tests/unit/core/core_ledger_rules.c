@@ -32,9 +32,12 @@ static void only_settled_rows_show(void **state)
 	world_ask(w, "r1 vm1 P4*1");
 	uint64_t digest = shard_digest(w->state);
 	struct record event = { .type = RECORD_VM_RELEASED };
-	event.vm_released = (struct vm_released){
-		.request_id = "x1", .vm_id = "vm1", .pool_id = "1", .force = 1, .reason = "test"
-	};
+	event.vm_released = (struct vm_released){ .request_id = "x1",
+						  .vm_id = "vm1",
+						  .pool_id = "1",
+						  .force = 1,
+						  .reason = "test",
+						  .actor = "tester" };
 	decide(w->state, &event, w->now, true, &w->deciding, &w->decision);
 	struct logged *logged = world_log(w, &w->decision.record);
 	struct change *change = world_fold(w->state, logged);

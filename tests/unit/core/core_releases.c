@@ -45,10 +45,8 @@ static void agents_free_by_a_clean_detach_of_the_right_assignment(void **state)
 			    "ALREADY_RELEASING: the GPUs of VM vm1 are being released already "
 			    "(request x1)");
 
-	assert_string_equal(world_report(w, "vm1 r0/1 DETACHED clean=1"), "nothing");
-	assert_string_equal(world_report(w, "vm1 r1/1 DETACHED clean=0"), "nothing");
-	assert_string_equal(world_report(w, "vm1 r1/1 DETACHED"), "nothing");
-	assert_string_equal(world_report(w, "vm1 r1/1 FAILED clean=1"), "nothing");
+	assert_string_equal(world_report(w, "vm1 r0/1 DETACHED 01=CLEAN 02=CLEAN"), "nothing");
+	assert_string_equal(world_report(w, "vm1 r1/1 DETACHED clean=1 host=h2"), "nothing");
 	assert_string_equal(world_report(w, "vm2 r1/1 DETACHED clean=1"), "nothing");
 	assert_non_null(strstr(world_ask(w, "r2 vm2 P4*1"), "NO_CAPACITY"));
 
@@ -59,7 +57,7 @@ static void agents_free_by_a_clean_detach_of_the_right_assignment(void **state)
 	assert_string_equal(world_ask(w, "r3 vm3 P4*2"), "vm3: h1 01 02");
 }
 
-static void force_frees_at_once_and_needs_a_reason(void **state)
+static void force_frees_at_once_and_needs_a_reason_and_an_actor(void **state)
 {
 	struct world *w = *state;
 	world_host(w, "h1 P4*1");
@@ -67,9 +65,14 @@ static void force_frees_at_once_and_needs_a_reason(void **state)
 	world_release(w, "x1 vm1");
 	assert_string_equal(world_release(w, "x2 vm1 force=1"),
 			    "INVALID_REQUEST: force needs a reason");
-	assert_string_equal(world_release(w, "x3 vm1 force=1 reason=agent-is-dead"),
+	assert_string_equal(world_release(w, "x2b vm1 force=1 reason=agent-is-dead actor="),
+			    "INVALID_REQUEST: actor is empty");
+	assert_string_equal(world_release(w, "x3 vm1 force=1 reason=agent-is-dead actor=alice"),
 			    "released vm1: h1 01");
-	assert_string_equal(w->log[w->n_log - 1].record.gpu_released.reason, "agent-is-dead");
+	const struct gpu_released *released = &w->log[w->n_log - 1].record.gpu_released;
+	assert_string_equal(released->reason, "agent-is-dead");
+	assert_string_equal(released->actor, "alice");
+	assert_string_equal(released->code, "FORCED");
 	/* The release that was under way is answered, too. */
 	assert_string_equal(world_release(w, "x1 vm1"), "again released vm1: h1 01");
 	assert_string_equal(world_ask(w, "r1 vm1 P4*1"), "again released vm1: h1 01");
@@ -134,7 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(a_pool_without_agents_frees_at_once),
 		STORY(agents_free_by_a_clean_detach_of_the_right_assignment),
-		STORY(force_frees_at_once_and_needs_a_reason),
+		STORY(force_frees_at_once_and_needs_a_reason_and_an_actor),
 		STORY(nothing_held_is_no_error),
 		STORY(a_definition_that_is_not_read_yet_may_change_the_answer),
 		STORY(a_gpu_that_turned_bad_does_not_come_back),

@@ -1,12 +1,11 @@
 #include "world.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/memory.h"
+#include "world_words.h"
 
 #define P4   "GP104GL [Tesla P4]"
 #define T4   "TU104GL [Tesla T4]"
@@ -62,93 +61,42 @@ int world_teardown(void **state)
 	return 0;
 }
 
-/* ---- words ---- */
-
-enum { WORDS_MAX = 80 };
-
-struct words {
-	size_t n;
-	char *word[WORDS_MAX];
-};
-
-static struct words split(struct world *w, const char *text, const char *separators)
-{
-	struct words words = { 0 };
-	char *rest = arena_strdup(&w->arena, text), *word;
-	while ((word = strsep(&rest, separators))) {
-		if (!*word)
-			continue;
-		assert_true(words.n < WORDS_MAX);
-		words.word[words.n++] = word;
-	}
-	return words;
-}
-
-/* The value of "name=value", or NULL. */
-static char *value_of(const struct words *words, const char *name)
-{
-	size_t len = strlen(name);
-	for (size_t i = 0; i < words->n; i++)
-		if (strncmp(words->word[i], name, len) == 0 && words->word[i][len] == '=')
-			return words->word[i] + len + 1;
-	return NULL;
-}
-
-static int64_t number_of(const struct words *words, const char *name, int64_t otherwise)
-{
-	const char *value = value_of(words, name);
-	return value ? strtoll(value, NULL, 10) : otherwise;
-}
-
-static const struct world_model *model_of(const char *nick)
-{
-	for (const struct world_model *model = world_models; model->nick; model++)
-		if (strcmp(model->nick, nick) == 0)
-			return model;
-	return NULL;
-}
-
-/* "P4*2", "10de:1bb3*1", "tesla_t4*3": nicks stand for names, '_' for a blank. */
-static size_t parse_asks(struct world *w, const struct words *words, struct gpu_ask **ret_asks)
-{
-	struct gpu_ask *asks = arena_array(&w->arena, words->n, sizeof(*asks));
-	size_t n = 0;
-	for (size_t i = 1; i < words->n; i++) {
-		char *star = strrchr(words->word[i], '*');
-		if (!star || strchr(words->word[i], '='))
-			continue;
-		*star = '\0';
-		const struct world_model *model = model_of(words->word[i]);
-		for (char *c = words->word[i]; *c; c++)
-			*c = *c == '_' ? ' ' : *c;
-		asks[n].name = model ? model->name : words->word[i];
-		asks[n++].count = strtoll(star + 1, NULL, 10);
-	}
-	*ret_asks = asks;
-	return n;
-}
-
 /* ---- catalog, hosts, GPUs ---- */
+
+void world_define_pool(struct world *w, const char *text)
+{
+	struct words words = words_split(w, text, " ");
+	const struct vm_pool_defined pool = {
+		.pool_id = w->pool,
+		.name = "a pool",
+		.attach = words_value(&words, "attach"),
+		.policy = words_value(&words, "policy"),
+		.on_attach_failure = words_value(&words, "failure"),
+		.attach_attempts = words_number(&words, "attempts", 3),
+		.after_release = words_value(&words, "after"),
+	};
+	const char *error = "";
+	if (catalog_fold_pool(w->catalog, &pool, &error) != 0)
+		fail_msg("pool %s: %s", text, error);
+}
 
 void world_pool(struct world *w, const char *attach, const char *policy)
 {
-	const struct vm_pool_defined pool = { w->pool, "a pool", attach, policy };
-	const char *error;
-	assert_int_equal(catalog_fold_pool(w->catalog, &pool, &error), 0);
+	world_define_pool(w, arena_printf(&w->arena, "attach=%s policy=%s", attach, policy));
 }
 
 void world_type(struct world *w, const char *text)
 {
-	struct words words = split(w, text, " ");
+	struct words words = words_split(w, text, " ");
 	struct vm_type_defined type = {
 		.vm_type_id = words.word[0],
 		.pool_id = w->pool,
 		.name = words.word[0],
-		.cpu_cores = number_of(&words, "cpu", 0),
-		.ram_gb = number_of(&words, "ram", 0),
+		.cpu_cores = words_number(&words, "cpu", 0),
+		.ram_gb = words_number(&words, "ram", 0),
 	};
 	const char *error = "";
-	type.n_gpus = parse_asks(w, &words, &type.gpus);
+	type.n_gpus = words_asks(w, &words, &type.gpus);
 	if (catalog_fold_type(w->catalog, &type, &error) != 0)
 		fail_msg("type %s: %s", text, error);
 }
@@ -159,11 +107,11 @@ static void heartbeat(struct world *w, const struct words *words)
 		.host = words->word[0],
 		.pool_id = w->pool,
 		.boot_id = "boot-1",
-		.cpu_cores = number_of(words, "cpu", 0),
-		.ram_gb = number_of(words, "ram", 0),
-		.iommu = number_of(words, "iommu", 1),
-		.interrupt_remapping = number_of(words, "ir", 1),
-		.vfio = number_of(words, "vfio", 1),
+		.cpu_cores = words_number(words, "cpu", 0),
+		.ram_gb = words_number(words, "ram", 0),
+		.iommu = words_number(words, "iommu", 1),
+		.interrupt_remapping = words_number(words, "ir", 1),
+		.vfio = words_number(words, "vfio", 1),
 		.observed_at = w->now,
 	};
 	const char *error = "";
@@ -174,7 +122,7 @@ static void heartbeat(struct world *w, const struct words *words)
 static void discover(struct world *w, const char *host, const char *nick, unsigned bus,
 		     const struct words *parts)
 {
-	const struct world_model *model = model_of(nick);
+	const struct world_model *model = world_model_of(nick);
 	assert_non_null(model);
 	struct arena *arena = &w->arena;
 	const char *functions[2] = { arena_printf(arena, "0000:%02x:00.0", bus),
@@ -227,7 +175,7 @@ static void discover_all(struct world *w, const struct words *words)
 				discover(w, words->word[0], words->word[i], bus++, NULL);
 		} else if (at) {
 			*at = '\0';
-			struct words parts = split(w, at + 1, "/");
+			struct words parts = words_split(w, at + 1, "/");
 			bus = (unsigned)strtoul(parts.word[0], NULL, 16);
 			discover(w, words->word[0], words->word[i], bus++, &parts);
 		}
@@ -236,13 +184,13 @@ static void discover_all(struct world *w, const struct words *words)
 
 void world_heartbeat(struct world *w, const char *text)
 {
-	struct words words = split(w, text, " ");
+	struct words words = words_split(w, text, " ");
 	heartbeat(w, &words);
 }
 
 void world_gpus(struct world *w, const char *text)
 {
-	struct words words = split(w, text, " ");
+	struct words words = words_split(w, text, " ");
 	discover_all(w, &words);
 }
 
@@ -329,59 +277,6 @@ struct change *world_fold(struct shard_state *state, const struct logged *logged
 
 /* ---- decisions ---- */
 
-static void put_gpus(struct buf *text, const char *host, const struct assigned_gpu *gpus, size_t n)
-{
-	buf_puts(text, host);
-	for (size_t i = 0; i < n; i++) {
-		assert_true(strncmp(gpus[i].gpu_id, host, strlen(host)) == 0);
-		buf_printf(text, " %.2s", gpus[i].pci_address + 5);
-	}
-}
-
-const char *world_tell(struct world *w, const struct record *record)
-{
-	cleanup(buf_deinit) struct buf text = { 0 };
-	switch (record->type) {
-	case RECORD_GPU_ASSIGNED: {
-		const struct gpu_assigned *a = &record->gpu_assigned;
-		buf_printf(&text, "%s%s: ", strcmp(a->state, "RELEASING") == 0 ? "releasing " : "",
-			   a->vm_id);
-		put_gpus(&text, a->host, a->gpus, a->n_gpus);
-		break;
-	}
-	case RECORD_GPU_RELEASED: {
-		const struct gpu_released *r = &record->gpu_released;
-		buf_printf(&text, "released %s: ", r->vm_id);
-		put_gpus(&text, r->host, r->gpus, r->n_gpus);
-		break;
-	}
-	case RECORD_REQUEST_REJECTED:
-		buf_printf(&text, "%s: %s", record->request_rejected.code,
-			   record->request_rejected.message);
-		break;
-	case RECORD_REQUEST_COMPLETED:
-		buf_printf(&text, "%s: %s", record->request_completed.code,
-			   record->request_completed.message);
-		break;
-	case RECORD_MIGRATION_VERDICT: {
-		const struct migration_verdict *v = &record->migration_verdict;
-		if (v->allowed)
-			put_gpus(&text, v->target_host, v->gpus, v->n_gpus);
-		else
-			buf_puts(&text, "no");
-		for (size_t i = 0; i < v->n_hosts; i++) {
-			buf_printf(&text, " | %s %s", v->hosts[i].host, v->hosts[i].code);
-			assert_int_equal(v->hosts[i].allowed,
-					 strcmp(v->hosts[i].code, "FITS") == 0);
-		}
-		break;
-	}
-	default:
-		fail();
-	}
-	return arena_strdup(&w->arena, text.data);
-}
-
 const char *world_decide(struct world *w, const struct record *event)
 {
 	arena_reset(&w->deciding);
@@ -406,82 +301,4 @@ const char *world_decide(struct world *w, const struct record *event)
 	struct change *change = world_fold(w->state, logged);
 	shard_settle(w->state, change, world_offset(w, logged), NULL, NULL);
 	return world_tell(w, &logged->record);
-}
-
-const char *world_reasons(struct world *w)
-{
-	cleanup(buf_deinit) struct buf text = { 0 };
-	const struct request_rejected *rejected = &w->log[w->n_log - 1].record.request_rejected;
-	assert_int_equal(w->log[w->n_log - 1].record.type, RECORD_REQUEST_REJECTED);
-	buf_puts(&text, "");
-	for (size_t i = 0; i < rejected->n_hosts; i++) {
-		assert_true(strlen(rejected->hosts[i].message) > 0);
-		buf_printf(&text, "%s%s %s", i ? ", " : "", rejected->hosts[i].host,
-			   rejected->hosts[i].code);
-	}
-	return arena_strdup(&w->arena, text.data);
-}
-
-const char *world_ask(struct world *w, const char *text)
-{
-	struct words words = split(w, text, " ");
-	struct record event = { .type = RECORD_VM_REQUESTED };
-	event.vm_requested = (struct vm_requested){
-		.request_id = words.word[0],
-		.vm_id = words.word[1],
-		.vm_instance_id = value_of(&words, "instance"),
-		.pool_id = value_of(&words, "pool") ? value_of(&words, "pool") : w->pool,
-		.vm_type_id = value_of(&words, "type"),
-		.host = value_of(&words, "host"),
-		.policy = value_of(&words, "policy"),
-		.requested_at = ABSENT,
-	};
-	event.vm_requested.n_gpus = parse_asks(w, &words, &event.vm_requested.gpus);
-	return world_decide(w, &event);
-}
-
-const char *world_release(struct world *w, const char *text)
-{
-	struct words words = split(w, text, " ");
-	struct record event = { .type = RECORD_VM_RELEASED };
-	event.vm_released = (struct vm_released){
-		.request_id = words.word[0],
-		.vm_id = words.word[1],
-		.pool_id = w->pool,
-		.force = number_of(&words, "force", ABSENT),
-		.reason = value_of(&words, "reason"),
-		.requested_at = ABSENT,
-	};
-	return world_decide(w, &event);
-}
-
-const char *world_migrate(struct world *w, const char *text)
-{
-	struct words words = split(w, text, " ");
-	struct record event = { .type = RECORD_MIGRATION_CHECK };
-	event.migration_check = (struct migration_check){
-		.request_id = words.word[0],
-		.vm_id = words.word[1],
-		.pool_id = w->pool,
-		.target_host = value_of(&words, "target"),
-		.reserve = number_of(&words, "reserve", ABSENT),
-		.requested_at = ABSENT,
-	};
-	return world_decide(w, &event);
-}
-
-const char *world_report(struct world *w, const char *text)
-{
-	struct words words = split(w, text, " ");
-	struct record event = { .type = RECORD_GPU_ATTACHMENT };
-	event.gpu_attachment = (struct gpu_attachment){
-		.vm_id = words.word[0],
-		.assignment_id = words.word[1],
-		.state = words.word[2],
-		.pool_id = w->pool,
-		.host = "h1",
-		.clean = number_of(&words, "clean", ABSENT),
-		.observed_at = w->now,
-	};
-	return world_decide(w, &event);
 }

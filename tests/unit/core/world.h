@@ -7,6 +7,8 @@
  *   world_ask(w, "r1 vm1 P4*2 host=h1 policy=spread")         -> "vm1: h1 01 02"
  *   world_ask(w, "r2 vm2 type=small")                          -> "NO_CAPACITY: pool 1 has ..."
  *   world_release(w, "x1 vm1 force=1 reason=gone")             -> "released vm1: h1 01 02"
+ *   world_report(w, "vm1 r1/1 FAILED 01=CLEAN 02=STUCK")       -> "vm1: h2 01 02, not r1/1, quarantined 02 STUCK"
+ *   world_command(w, "c1 CORDON_HOST h1")                      -> "h1 CORDONED"
  *
  * GPUs: MODEL*COUNT (buses 01, 02, ...) or MODEL@BUS[/nNODE][/sSWITCH][/STATE]. Models of tests: see
  * world_models. GPUs are shown by their bus alone, their address is 0000:BUS:00.0.
@@ -65,6 +67,8 @@ void world_free(struct world *w);
 struct shard_state *world_empty_state(struct world *w);
 
 void world_pool(struct world *w, const char *attach, const char *policy);
+/* "attach=agent policy=pack failure=end attempts=2 after=give-back", the default for what is left out */
+void world_define_pool(struct world *w, const char *text);
 /* "small cpu=4 ram=8 P4*1" */
 void world_type(struct world *w, const char *text);
 void world_host(struct world *w, const char *text);
@@ -78,8 +82,11 @@ const char *world_ask(struct world *w, const char *text);
 const char *world_release(struct world *w, const char *text);
 /* "m1 vm1 target=h2 reserve=1" -> "h2 01 02 | h1 CURRENT_HOST" or "no | h2 NO_CPU | ..." */
 const char *world_migrate(struct world *w, const char *text);
-/* "vm1 r1/1 DETACHED clean=1" */
+/* "vm1 r1/1 DETACHED 01=CLEAN 02=DIRTY/RESET_FAILED/no_reset code=IN_USE reason=X_has_it host=h1"; '_'
+ * for a blank. clean=1: all GPUs of the assignment are CLEAN. host: the assignment's, if it is left out. */
 const char *world_report(struct world *w, const char *text);
+/* "c1 QUARANTINE_GPU h1/01 actor=alice reason=the_fan_rattles"; left out: "tester", "test". */
+const char *world_command(struct world *w, const char *text);
 
 /* Decides any event, folds and settles what comes out, and says it in a line. */
 const char *world_decide(struct world *w, const struct record *event);
