@@ -27,8 +27,8 @@ enum hypervisor_outcome {
 };
 
 /*
- * All calls: `deadline_ms` from now. On a positive outcome `reason` gets a sentence for people. Negative:
- * -errno.
+ * All calls: `deadline_ms` from now. `reason` is empty; on a positive outcome it gets a sentence for
+ * people. Negative: -errno.
  */
 struct hypervisor_ops {
 	const char *name; /* "qmp" */
@@ -38,11 +38,16 @@ struct hypervisor_ops {
 	int (*look)(struct hypervisor *hypervisor, const char *vm_id, const struct unit *unit,
 		    int64_t deadline_ms, enum vm_presence *ret_vm, size_t *ret_n_plugged,
 		    struct buf *reason);
-	/* 0: the VM has all functions, those of one slot as functions of one slot. On failure it has
-	 * none that it did not have before. */
+	/*
+	 * 0: the VM has all functions, those of one slot as functions of one slot (qmp; libvirt gives
+	 * each function a slot of its own: see domain_xml.h). On failure it has none that it did not
+	 * have before, with two exceptions, after which look() tells: a guest that has not yet let go
+	 * of what was added and taken back (the reason says so), and a hypervisor that fell silent.
+	 */
 	int (*plug)(struct hypervisor *hypervisor, const char *vm_id, const struct unit *unit,
 		    int64_t deadline_ms, struct buf *reason);
-	/* 0: the VM has none of them (also because it is gone). PENDING may be asked again. */
+	/* 0: the VM has none of them (also because it is gone). PENDING may be asked again. Takes what
+	 * is there, whoever plugged it. */
 	int (*unplug)(struct hypervisor *hypervisor, const char *vm_id, const struct unit *unit,
 		      int64_t deadline_ms, struct buf *reason);
 	void (*free)(struct hypervisor *hypervisor);
@@ -64,3 +69,6 @@ int hypervisor_new(const char *kind, const char *target, struct hypervisor **ret
 		   struct buf *error) MUST_CHECK;
 void hypervisor_free(struct hypervisor *hypervisor);
 DEFINE_CLEANUP(struct hypervisor *, hypervisor_free);
+
+/* For --version: "libvirt 9.0.0", "libvirt is not installed (...)", "built without libvirt". Static storage. */
+const char *hypervisor_libvirt_status(void);
