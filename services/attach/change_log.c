@@ -51,13 +51,11 @@ size_t change_log_tell(struct change_log *log, struct buf *text, unsigned key_wo
 			n++;
 		}
 	rest = log->last.data;
-	while ((line = next_line(&rest, &len))) {
-		len = key_len(line, len, key_words);
-		if (!has_line(text, line, len, false)) {
-			log_info("%.*s is over", (int)len, line);
+	while ((line = next_line(&rest, &len)))
+		if (*line != ' ' && !has_line(text, line, key_len(line, len, key_words), false)) {
+			log_info("no longer: %.*s", (int)len, line);
 			n++;
 		}
-	}
 	buf_deinit(&log->last);
 	log->last = *text;
 	*text = (struct buf){ 0 };

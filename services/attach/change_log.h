@@ -1,6 +1,6 @@
 /*
  * Logs what is new in a text of lines, one for each thing ("vm-1 r-1/1 ATTACHED"), and what is no longer
- * in it. Not thread-safe.
+ * in it. Indented lines are details of the line above. Not thread-safe.
  */
 #pragma once
 

@@ -103,7 +103,9 @@ int attach_options_parse(struct attach_options *options, int argc, char **argv)
 		{ .name = "step-deadline",
 		  .argument = "TIME",
 		  .fallback = "30s",
-		  .help = "a step on a device that takes longer is killed, and the device is STUCK",
+		  .help = "a step on a device that takes longer is killed, and the device is "
+			  "STUCK; calls\n"
+			  "to the hypervisor get half of it",
 		  .set = option_set_duration_ms,
 		  .target = &options->step_deadline_ms },
 		{ .name = "steps",
@@ -118,6 +120,12 @@ int attach_options_parse(struct attach_options *options, int argc, char **argv)
 			  "disturb the host",
 		  .set = option_set_flag,
 		  .target = &options->allow_no_interrupt_remapping },
+		{ .name = "allow-no-reset",
+		  .help = "a GPU that the kernel cannot reset is free again all the same: the next "
+			  "VM may\n"
+			  "read what the last one left in it",
+		  .set = option_set_flag,
+		  .target = &options->allow_no_reset },
 		{ .name = "sysfs",
 		  .argument = "DIR",
 		  .fallback = "/sys",
@@ -152,6 +160,7 @@ int attach_options_parse(struct attach_options *options, int argc, char **argv)
 		.summary = "gives the GPUs of this host to its VMs, and takes them back clean",
 		.options = specs,
 		.n_options = sizeof(specs) / sizeof(*specs),
+		.built_with = "libvirt: " GPUBUS_LIBVIRT,
 	};
 
 	int operands;

@@ -26,6 +26,7 @@ struct attach_options {
 	int64_t step_deadline_ms;
 	int64_t max_steps;
 	bool allow_no_interrupt_remapping;
+	bool allow_no_reset;
 	bool move_pool;
 	char machine_name[LIMIT_ID_BYTES + 1];
 };

@@ -96,17 +96,36 @@ static void take_trouble(struct step_runner *runner, const char *reason)
 static int read_result(const struct run *run, const struct step_process_end *end,
 		       struct step_result *ret_result, struct buf *why)
 {
+	cleanup(buf_deinit) struct buf mistake = { 0 };
 	if (end->too_much)
 		buf_puts(why, "wrote more than a result may have");
 	else if (end->signal)
 		buf_printf(why, "was ended by signal %d (%s)", end->signal, strsignal(end->signal));
 	else if (end->status)
 		buf_printf(why, "ended with status %d", end->status);
-	else if (step_result_from_json(end->output, end->len, run->step.verb, ret_result, why))
-		log_warning("step=%s wrote what is no result: %s", run->label, why->data);
+	else if (step_result_from_json(end->output, end->len, run->step.verb, ret_result, &mistake))
+		buf_printf(why, "wrote what is no result: %s", mistake.data);
 	else
 		return 0;
 	return 1;
+}
+
+static void not_begun(struct run *run)
+{
+	cleanup(buf_deinit) struct buf reason = { 0 };
+	buf_printf(&reason, "%s ends without having begun: its words are in the log",
+		   run->runner->options.argv[0]);
+	take_trouble(run->runner, reason.data);
+	run->process = NULL;
+	run->attempt--;
+	try_again_later(run);
+}
+
+static void repeat(struct run *run, const char *why)
+{
+	log_warning("step=%s %s: it is repeated", run->label, why);
+	run->process = NULL;
+	try_again_later(run);
 }
 
 static void on_end(void *context, const struct step_process_end *end)
@@ -114,20 +133,21 @@ static void on_end(void *context, const struct step_process_end *end)
 	struct run *run = context;
 	cleanup(buf_deinit) struct buf why = { 0 };
 	struct step_result result = { 0 };
-	bool is_said = read_result(run, end, &result, &why) == 0;
-
+	if (!run->told && !end->signal && end->status == STEP_NOT_BEGUN) {
+		not_begun(run);
+		return;
+	}
+	take_trouble(run->runner, NULL);
 	if (run->told) {
 		log_info("step=%s has ended at last pid=%d", run->label,
 			 (int)step_process_pid(run->process));
-	} else if (is_said) {
+	} else if (read_result(run, end, &result, &why) == 0) {
 		tell(run, &result);
 	} else if (run->killed) {
 		tell_unknown(run, outcome_of_lost(run),
 			     "did not end by its deadline, and was killed");
 	} else if (run->attempt < STEP_ATTEMPTS) {
-		log_warning("step=%s %s: it is repeated", run->label, why.data);
-		run->process = NULL;
-		try_again_later(run);
+		repeat(run, why.data);
 		return;
 	} else {
 		tell_unknown(run, outcome_of_lost(run), why.data);
@@ -156,7 +176,6 @@ static void start_process(struct run *run)
 	run->attempt++;
 	run->killed = false;
 	loop_timer_start(run->timer, runner->options.deadline_ms, 0);
-	take_trouble(runner, NULL);
 }
 
 static void on_timer(void *context)

@@ -10,7 +10,8 @@
  *   it crashed, was killed or wrote nonsense     tried again, as every step may be repeated; after
  *                                                STEP_ATTEMPTS the same as for a missed deadline:
  *                                                nobody knows how far it came
- *   it cannot be started                         tried again until it can: nothing has happened
+ *   it cannot be started, or ends with status    tried again until it can: nothing has happened
+ *   STEP_NOT_BEGUN
  */
 #pragma once
 
@@ -22,21 +23,24 @@
 #include "base/error.h"
 #include "loop/loop.h"
 
-enum { STEP_ATTEMPTS = 3 };
+enum {
+	STEP_ATTEMPTS = 3,
+	STEP_NOT_BEGUN = 2, /* exit status: the program does not understand how it was called */
+};
 
 struct step_runner;
 
 struct step_runner_options {
 	const char *const *argv; /* of gpubus-attach-step, ends with NULL */
 	int64_t deadline_ms;
-	int64_t retry_ms; /* after a crash, or when it cannot be started */
+	int64_t retry_ms; /* when a step is tried again */
 };
 
 /* Never from inside step_runner_start(). */
 struct step_runner_callbacks {
 	void (*on_result)(void *context, uint64_t token, const struct step *step,
 			  const struct step_result *result);
-	/* Steps cannot be started, and why; NULL: they can again. When that changes. */
+	/* Steps cannot be begun, and why; NULL: they can again. When that changes. */
 	void (*on_trouble)(void *context, const char *reason);
 };
 

@@ -158,6 +158,8 @@ static int parse(const struct program *program, const struct table *table, int a
 		}
 		if (spec == &options_version) {
 			options_print_version(program->name);
+			if (program->built_with)
+				puts(program->built_with);
 			return OPTIONS_HELP;
 		}
 		snprintf(from, sizeof(from), "--%s", spec->name);

@@ -31,7 +31,8 @@ struct program {
 	const char *name;    /* "gpubus-scheduler" */
 	const char *summary; /* one line */
 	const char *usage; /* operands behind the options in the usage line; NULL: none are taken */
-	const char *epilog; /* printed at the end of --help; NULL: nothing */
+	const char *epilog;	/* printed at the end of --help; NULL: nothing */
+	const char *built_with; /* a line that --version adds; NULL: nothing */
 	const struct option_spec *options;
 	size_t n_options;
 };
