@@ -23,6 +23,7 @@ TOPIC_OF = {
     "VmRequested": "requests",
     "VmReleased": "requests",
     "MigrationCheck": "requests",
+    "OperatorCommand": "requests",
     "GpuAttachment": "attachments",
 }
 PATIENCE = 30  # seconds until a condition that does not come is a failure
@@ -271,6 +272,15 @@ class Upstream:
     def migration_check(self, pool_id, vm_id, **fields):
         fields.setdefault("request_id", f"{pool_id}-{vm_id}-{uuid.uuid4()}")
         return self.ask("MigrationCheck", {"pool_id": pool_id, "vm_id": vm_id, **fields})
+
+    def report(self, assigned, state, gpus, **fields):
+        """What the agent of its host says of an assignment; `gpus`: the state of each GPU, or (state, code)."""
+        said = [(gpu, None) if isinstance(gpu, str) else gpu for gpu in gpus]
+        record = {name: assigned[name] for name in ("assignment_id", "vm_id", "pool_id", "host")}
+        record["gpus"] = [
+            {"gpu_id": gpu["gpu_id"], "state": how, "code": code} for gpu, (how, code) in zip(assigned["gpus"], said)
+        ]
+        self.publish("GpuAttachment", {**record, "state": state, "observed_at": time.time_ns() // 1000, **fields})
 
     def dead_letter(self, topic, partition, offset, patience=PATIENCE):
         """The dead letter of what stands there."""
