@@ -1,7 +1,8 @@
 /*
  * Thousands of random operations against a model so simple that it is obviously right: a list of GPUs
- * and a search over all of them. No GPU is ever given twice, assignments are all or nothing on one
- * host and meet their asks, and a request is granted exactly when the search finds a host for it.
+ * and a search over all of them. No GPU is ever given twice or from quarantine, assignments are all or
+ * nothing on one host and meet their asks, and a request is granted, and a failed assignment moved,
+ * exactly when the search finds a host for it.
  */
 #include "world.h"
 
@@ -15,13 +16,16 @@ struct naive_gpu {
 	bool inventoried;
 	bool available;
 	int model;
-	int held_model; /* of an entry that only its VM knows */
-	int owner;	/* VM, -1 */
+	int held_model;	    /* of an entry that only its VM knows */
+	int assigned_model; /* when its VM got it */
+	bool quarantined;
+	int owner; /* VM, -1 */
 };
 
 struct naive_host {
 	bool seen;
 	bool preflight;
+	bool cordoned;
 	int64_t seen_at;
 	int64_t cpu;
 	int64_t cpu_used;
@@ -31,6 +35,10 @@ struct naive_host {
 struct naive_vm {
 	int host; /* -1: holds nothing */
 	int64_t cpu;
+	bool pinned;
+	unsigned failed; /* hosts, bits */
+	char request[16];
+	int attempt;
 };
 
 struct naive {
@@ -67,7 +75,8 @@ static bool can_give(const struct naive_host *host, int bus, int64_t now)
 {
 	const struct naive_gpu *gpu = &host->gpus[bus];
 	return host->seen && host->preflight && host->seen_at >= now - 45 * (int64_t)SECOND &&
-	       gpu->inventoried && gpu->available && gpu->owner < 0;
+	       gpu->inventoried && gpu->available && gpu->owner < 0 && !gpu->quarantined &&
+	       !host->cordoned;
 }
 
 /* Tries every way to meet the wanted models one by one. */
@@ -217,12 +226,13 @@ static void take(struct naive *naive, const struct gpu_assigned *assigned, int v
 		assert_true(can_give(host, bus, now));
 		given[bus] = true;
 		host->gpus[bus].owner = vm;
-		host->gpus[bus].held_model = host->gpus[bus].model;
+		host->gpus[bus].held_model = host->gpus[bus].assigned_model = host->gpus[bus].model;
 	}
 	for (int bus = 0; bus < BUSES; bus++)
 		models[bus] = host->gpus[bus].model;
 	assert_true(meets(given, models, wanted, slots));
-	naive->vms[vm] = (struct naive_vm){ h, cpu };
+	naive->vms[vm].host = h;
+	naive->vms[vm].cpu = cpu;
 	host->cpu_used += cpu;
 }
 
@@ -282,14 +292,140 @@ static void ask(struct world *w, struct naive *naive, int step)
 
 	if (naive->vms[vm].host >= 0)
 		assert_non_null(strstr(line, "VM_HAS_GPUS"));
-	else if (record->type == RECORD_GPU_ASSIGNED)
+	else if (record->type == RECORD_GPU_ASSIGNED) {
 		take(naive, &record->gpu_assigned, vm, asks, n, pinned, cpu, w->now);
-	else if (strstr(line, "HOST_UNKNOWN") || strstr(line, "POOL_UNKNOWN"))
+		naive->vms[vm].pinned = pinned >= 0;
+		naive->vms[vm].failed = 0;
+		naive->vms[vm].attempt = 1;
+		strcpy(naive->vms[vm].request, id);
+	} else if (strstr(line, "HOST_UNKNOWN") || strstr(line, "POOL_UNKNOWN"))
 		assert_false(possible);
 	else if (strstr(line, "MODEL_UNKNOWN"))
 		assert_false(known);
 	else if (!strstr(line, "NO_CAPACITY") || possible || !known)
 		fail_msg("step %d: %s", step, line);
+}
+
+/* ---- operators ---- */
+
+static bool is_host_known(const struct naive_host *host)
+{
+	bool known = host->seen;
+	for (int bus = 0; bus < BUSES; bus++)
+		known |= host->gpus[bus].inventoried || host->gpus[bus].owner >= 0;
+	return known;
+}
+
+static void command_host(struct world *w, struct naive *naive, int step)
+{
+	int h = (int)random_below(HOSTS);
+	struct naive_host *host = &naive->hosts[h];
+	bool cordon = random_below(4) == 0;
+	char text[64];
+	snprintf(text, sizeof(text), "c%d %s h%d", step, cordon ? "CORDON_HOST" : "UNCORDON_HOST",
+		 h);
+	const char *line = world_command(w, text);
+	if (!host->cordoned && !is_host_known(host))
+		assert_non_null(strstr(line, "HOST_UNKNOWN"));
+	else if (host->cordoned == cordon)
+		assert_non_null(strstr(line, "NOTHING_CHANGED"));
+	else
+		assert_non_null(strstr(line, cordon ? " CORDONED" : " OPEN"));
+	if (host->cordoned || is_host_known(host))
+		host->cordoned = cordon;
+}
+
+static void command_gpu(struct world *w, struct naive *naive, int step)
+{
+	int h = (int)random_below(HOSTS), bus = (int)random_below(BUSES);
+	struct naive_gpu *gpu = &naive->hosts[h].gpus[bus];
+	bool known = gpu->quarantined || gpu->inventoried || gpu->owner >= 0;
+	bool quarantine = random_below(6) == 0;
+	char text[64];
+	snprintf(text, sizeof(text), "c%d %s h%d/%02x", step,
+		 quarantine ? "QUARANTINE_GPU" : "RETURN_GPU", h, bus);
+	const char *line = world_command(w, text);
+	if (!known)
+		assert_non_null(strstr(line, "GPU_UNKNOWN"));
+	else if (gpu->quarantined == quarantine)
+		assert_non_null(strstr(line, "NOTHING_CHANGED"));
+	else
+		assert_non_null(strstr(line, quarantine ? " QUARANTINED" : " RETURNED"));
+	if (known)
+		gpu->quarantined = quarantine;
+}
+
+/* ---- agents ---- */
+
+/* What the VM has, as asks for the same devices: P4 and P4b are of one id. */
+static int ask_for_the_same(const struct naive *naive, int vm, struct naive_ask asks[MODELS])
+{
+	static const unsigned same_device[MODELS] = { 3, 3, 4, 8, 16 };
+	const struct naive_host *host = &naive->hosts[naive->vms[vm].host];
+	int n = 0;
+	for (int bus = 0; bus < BUSES; bus++) {
+		if (host->gpus[bus].owner != vm)
+			continue;
+		unsigned models = same_device[host->gpus[bus].assigned_model];
+		int a = 0;
+		while (a < n && asks[a].models != models)
+			a++;
+		if (a == n)
+			asks[n++] = (struct naive_ask){ "", models, 0 };
+		asks[a].count++;
+	}
+	return n;
+}
+
+/* A report of failure, some GPUs not clean: they stay out of use, the others are free. */
+static void report_failure(struct world *w, struct naive *naive)
+{
+	int vm = (int)random_below(VMS), n_failed = 1;
+	struct naive_vm *its = &naive->vms[vm];
+	struct naive_ask asks[MODELS];
+	char text[160];
+	unsigned unclean = 0;
+	if (its->host < 0)
+		return;
+	int h = its->host, n_asks = ask_for_the_same(naive, vm, asks);
+	struct naive_host *host = &naive->hosts[h];
+	int len = snprintf(text, sizeof(text), "vm%d %s/%d FAILED", vm, its->request, its->attempt);
+	for (int bus = 0; bus < BUSES; bus++) {
+		if (host->gpus[bus].owner != vm)
+			continue;
+		if (random_below(8) == 0)
+			unclean |= 1u << bus;
+		else
+			len += snprintf(text + len, sizeof(text) - (size_t)len, " %02x=CLEAN", bus);
+	}
+
+	bool possible = false, known = true;
+	for (int other = 0; other < HOSTS; other++) {
+		bool tried = other == h || (its->failed >> other & 1);
+		n_failed += (its->failed >> other & 1) != 0;
+		possible |= !tried && fits(&naive->hosts[other], asks, n_asks, its->cpu, w->now);
+	}
+	for (int a = 0; a < n_asks; a++)
+		known &= is_registered(naive, asks[a].models);
+	bool moves = possible && known && !its->pinned && n_failed < 3;
+
+	world_report(w, text);
+	const struct record *record = &w->log[w->n_log - 1].record;
+	assert_int_equal(record->type, moves ? RECORD_GPU_ASSIGNED : RECORD_GPU_RELEASED);
+	size_t quarantined =
+		moves ? record->gpu_assigned.n_quarantined : record->gpu_released.n_quarantined;
+	assert_int_equal(quarantined, __builtin_popcount(unclean));
+	int64_t cpu = its->cpu;
+	let_go(naive, vm);
+	for (int bus = 0; bus < BUSES; bus++)
+		host->gpus[bus].quarantined |= unclean >> bus & 1;
+	if (!moves)
+		return;
+	its->failed |= 1u << h;
+	its->attempt++;
+	assert_false(its->failed >> (record->gpu_assigned.host[1] - '0') & 1);
+	assert_int_equal(record->gpu_assigned.n_failed_hosts, n_failed);
+	take(naive, &record->gpu_assigned, vm, asks, n_asks, -1, cpu, w->now);
 }
 
 static void run(struct world *w, uint64_t with_seed)
@@ -302,31 +438,44 @@ static void run(struct world *w, uint64_t with_seed)
 	for (int vm = 0; vm < VMS; vm++)
 		naive.vms[vm].host = -1;
 
-	size_t granted = 0;
+	size_t granted = 0, moved = 0;
 	for (int step = 0; step < STEPS; step++) {
 		w->now += random_below(2 * SECOND);
-		unsigned what = random_below(20);
+		unsigned what = random_below(24);
 		if (what < 3)
 			change_inventory(w, &naive);
 		else if (what < 7)
 			change_host(w, &naive);
 		else if (what < 12)
 			release(w, &naive, step);
-		else
+		else if (what < 20)
 			ask(w, &naive, step);
-		granted += w->n_log > 0 && w->log[w->n_log - 1].record.type == RECORD_GPU_ASSIGNED;
+		else if (what < 21)
+			command_host(w, &naive, step);
+		else if (what < 23)
+			command_gpu(w, &naive, step);
+		else
+			report_failure(w, &naive);
+		const struct record *newest = w->n_log ? &w->log[w->n_log - 1].record : NULL;
+		granted += newest && newest->type == RECORD_GPU_ASSIGNED;
+		moved += newest && newest->type == RECORD_GPU_ASSIGNED &&
+			 newest->gpu_assigned.replaces && what == 23;
 
-		size_t held = 0, gpus = 0;
+		size_t held = 0, gpus = 0, quarantined = 0, cordoned = 0;
 		for (int h = 0; h < HOSTS; h++) {
+			cordoned += naive.hosts[h].cordoned;
 			for (int bus = 0; bus < BUSES; bus++) {
+				quarantined += naive.hosts[h].gpus[bus].quarantined;
 				held += naive.hosts[h].gpus[bus].owner >= 0;
 				gpus += naive.hosts[h].gpus[bus].inventoried;
 			}
 		}
 		assert_int_equal(shard_counts(w->state).gpus_assigned, held);
 		assert_int_equal(shard_counts(w->state).gpus, gpus);
+		assert_int_equal(shard_counts(w->state).gpus_quarantined, quarantined);
+		assert_int_equal(shard_counts(w->state).hosts_cordoned, cordoned);
 	}
-	assert_true(granted > STEPS / 20);
+	assert_true(granted > STEPS / 20 && moved > 10);
 }
 
 static void decisions_agree_with_a_naive_search(void **state)
