@@ -8,23 +8,35 @@
 
 enum { NAMED_DEVICES = 4 }; /* in the way, named one by one */
 
-/* The first obstacle decides the state: call in the order of model/gpu_state.h. */
+/* Call in the order of model/gpu_state.h. */
 static void add(struct obstacles *obstacles, const char *state, const char *format, ...)
 	PRINTF_LIKE(3, 4);
 
 static void add(struct obstacles *obstacles, const char *state, const char *format, ...)
 {
-	char text[sizeof(obstacles->reason)], all[2 * sizeof(obstacles->reason) + 2];
+	struct obstacle *obstacle = &obstacles->items[obstacles->n++];
+	char text[2 * LIMIT_TEXT_BYTES];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	obstacle->state = state;
+	pci_copy_text(obstacle->text, sizeof(obstacle->text), text);
+}
 
-	bool first = !*obstacles->reason;
-	if (first)
-		obstacles->state = state;
-	snprintf(all, sizeof(all), "%s%s%s", obstacles->reason, first ? "" : "; ", text);
-	pci_copy_text(obstacles->reason, sizeof(obstacles->reason), all);
+const char *obstacles_state(const struct obstacles *obstacles)
+{
+	return obstacles->n ? obstacles->items[0].state : GPU_STATE_AVAILABLE;
+}
+
+void obstacles_reason(const struct obstacles *obstacles, char text[LIMIT_TEXT_BYTES + 1])
+{
+	*text = '\0';
+	for (size_t i = 0; i < obstacles->n; i++) {
+		char all[2 * LIMIT_TEXT_BYTES + 4];
+		snprintf(all, sizeof(all), "%s%s%s", text, i ? "; " : "", obstacles->items[i].text);
+		pci_copy_text(text, LIMIT_TEXT_BYTES + 1, all);
+	}
 }
 
 /* "0000:07:02.0 (GD 5446, another GPU)" */
@@ -89,7 +101,7 @@ void obstacles_find(const struct pci_device *gpu, const char *passthrough_driver
 		    const struct pci_device *const *in_the_way, size_t n_in_the_way,
 		    size_t n_functions, struct obstacles *ret_obstacles)
 {
-	*ret_obstacles = (struct obstacles){ .state = GPU_STATE_AVAILABLE };
+	ret_obstacles->n = 0;
 
 	if (*gpu->problem)
 		add(ret_obstacles, GPU_STATE_UNREADABLE, "it cannot be read: %s", gpu->problem);

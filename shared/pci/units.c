@@ -73,9 +73,9 @@ static bool goes_along(const struct pci_device *gpu, const struct pci_device *ot
 
 struct neighbours {
 	const struct pci_device *gpu;
-	const char *drivers;	/* options.passthrough_drivers */
-	const char **functions; /* the unit, the GPU first */
-	size_t n_functions;	/* may exceed what a unit may have: see LIMIT_FUNCTIONS_PER_UNIT */
+	const char *drivers;		     /* options.passthrough_drivers */
+	const struct pci_device **functions; /* the unit, the GPU first */
+	size_t n_functions; /* may exceed what a unit may have: see LIMIT_FUNCTIONS_PER_UNIT */
 	const char **members;
 	size_t n_members;
 	const struct pci_device **in_the_way;
@@ -95,11 +95,11 @@ static void find_neighbours(const struct pci_device *devices, size_t n_devices,
 		n_functions += goes_along(gpu, other, found->drivers);
 		n_in_the_way += is_in_the_way(gpu, other, found->drivers);
 	}
-	found->functions = arena_array(arena, n_functions, sizeof(*found->functions));
+	found->functions = arena_array(arena, n_functions, sizeof(struct pci_device *));
 	found->members = arena_array(arena, n_members, sizeof(*found->members));
 	found->in_the_way = arena_array(arena, n_in_the_way, sizeof(struct pci_device *));
 
-	found->functions[found->n_functions++] = address_text(arena, gpu->address);
+	found->functions[found->n_functions++] = gpu;
 	for (size_t i = 0; i < n_devices; i++) {
 		const struct pci_device *other = &devices[i];
 		if (same_group(gpu, other))
@@ -107,8 +107,7 @@ static void find_neighbours(const struct pci_device *devices, size_t n_devices,
 		if (other == gpu)
 			continue;
 		if (goes_along(gpu, other, found->drivers))
-			found->functions[found->n_functions++] =
-				address_text(arena, other->address);
+			found->functions[found->n_functions++] = other;
 		else if (is_in_the_way(gpu, other, found->drivers))
 			found->in_the_way[found->n_in_the_way++] = other;
 	}
@@ -190,8 +189,10 @@ static void describe(const struct pci_units_options *options, const struct pci_d
 	find_neighbours(devices, n_devices, &found, arena);
 
 	struct obstacles obstacles;
+	char reason[LIMIT_TEXT_BYTES + 1];
 	obstacles_find(gpu, found.drivers, found.in_the_way, found.n_in_the_way, found.n_functions,
 		       &obstacles);
+	obstacles_reason(&obstacles, reason);
 
 	size_t n_functions = found.n_functions, n_members = found.n_members;
 	if (n_functions > LIMIT_FUNCTIONS_PER_UNIT)
@@ -199,7 +200,10 @@ static void describe(const struct pci_units_options *options, const struct pci_d
 	if (n_members > LIMIT_LIST_ITEMS)
 		n_members = LIMIT_LIST_ITEMS;
 
-	const char *address = found.functions[0];
+	const char **functions = arena_array(arena, n_functions, sizeof(*functions));
+	for (size_t i = 0; i < n_functions; i++)
+		functions[i] = address_text(arena, found.functions[i]->address);
+	const char *address = functions[0];
 	*ret_gpu = (struct gpu_discovered){
 		.gpu_id = arena_printf(arena, "%s/%s", options->host, address),
 		.host = options->host,
@@ -217,12 +221,12 @@ static void describe(const struct pci_units_options *options, const struct pci_d
 		.iommu_group = gpu->iommu_group,
 		.numa_node = gpu->numa_node,
 		.pcie_switch = shared_switch(gpu, devices, n_devices, arena),
-		.functions = found.functions,
+		.functions = functions,
 		.n_functions = n_functions,
 		.group_members = found.members,
 		.n_group_members = n_members,
-		.state = obstacles.state,
-		.reason = *obstacles.reason ? arena_strdup(arena, obstacles.reason) : NULL,
+		.state = obstacles_state(&obstacles),
+		.reason = *reason ? arena_strdup(arena, reason) : NULL,
 		.boot_id = options->boot_id,
 		.observed_at = options->now_us,
 	};
@@ -244,4 +248,16 @@ size_t pci_units(const struct pci_units_options *options, const struct pci_devic
 	*ret_gpus = gpus;
 	*ret_n = n;
 	return n_gpus;
+}
+
+void pci_unit_inspect(const struct pci_units_options *options, const struct pci_device *gpu,
+		      const struct pci_device *devices, size_t n_devices, struct arena *arena,
+		      struct pci_unit *ret_unit)
+{
+	struct neighbours found = { .gpu = gpu, .drivers = options->passthrough_drivers };
+	find_neighbours(devices, n_devices, &found, arena);
+	ret_unit->functions = found.functions;
+	ret_unit->n_functions = found.n_functions;
+	obstacles_find(gpu, found.drivers, found.in_the_way, found.n_in_the_way, found.n_functions,
+		       &ret_unit->obstacles);
 }

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "model/record.h"
 #include "pci/device.h"
+#include "pci/obstacle.h"
 
 struct pci_units_options {
 	const char *host;
@@ -29,3 +30,15 @@ struct pci_units_options {
 size_t pci_units(const struct pci_units_options *options, const struct pci_device *devices,
 		 size_t n_devices, struct arena *arena, struct gpu_discovered **ret_gpus,
 		 size_t *ret_n);
+
+/* One GPU and what is handed over with it. */
+struct pci_unit {
+	const struct pci_device **functions; /* the GPU first; in `arena` */
+	size_t n_functions;		     /* may exceed LIMIT_FUNCTIONS_PER_UNIT: an obstacle */
+	struct obstacles obstacles;
+};
+
+/* `gpu` is one of `devices`. */
+void pci_unit_inspect(const struct pci_units_options *options, const struct pci_device *gpu,
+		      const struct pci_device *devices, size_t n_devices, struct arena *arena,
+		      struct pci_unit *ret_unit);
