@@ -83,7 +83,8 @@ static void put_back(const struct vfio_host *host, const struct unit *unit,
 			continue;
 		struct vfio_problem failed = { 0 };
 		if (binding_return(host, unit->functions[i], before[i].driver, before[i].override,
-				   ATTACH_BIND_FAILED, &failed))
+				   ATTACH_BIND_FAILED, &failed) &&
+		    failed.code != ATTACH_DEVICE_GONE) /* it comes back as it is at power-up */
 			add_failed_return(problem, &failed);
 		crash_point("bind-one-put-back");
 	}
