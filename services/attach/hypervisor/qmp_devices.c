@@ -12,6 +12,23 @@ void qmp_device_id(struct pci_address function, char id[QMP_ID_BYTES])
 		 function.device, function.function);
 }
 
+int qmp_list(const struct qmp_session *session, const char *path, json_t **ret_list)
+{
+	json_t *list = NULL;
+	int r = qmp_execute(session->monitor, "qom-list", json_pack("{s:s}", "path", path),
+			    session->deadline_us, &list, session->reason);
+	if (r)
+		return r;
+	if (!json_is_array(list)) {
+		/* Taken for an empty list it would say that the VM has no devices. */
+		json_decref(list);
+		buf_printf(session->reason, "QEMU's answer to qom-list of %s is no list", path);
+		return HYPERVISOR_SILENT;
+	}
+	*ret_list = list;
+	return 0;
+}
+
 /* A property as text; "" when there is none or it is no text. */
 static int get_text(const struct qmp_session *session, const char *path, const char *property,
 		    char text[QMP_ID_BYTES])
@@ -113,9 +130,7 @@ int qmp_find_devices(const struct qmp_session *session, struct qmp_devices *ret_
 	struct qmp_devices found = { 0 };
 	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++) {
 		json_t *list = NULL;
-		int r = qmp_execute(session->monitor, "qom-list",
-				    json_pack("{s:s}", "path", containers[i]), session->deadline_us,
-				    &list, session->reason);
+		int r = qmp_list(session, containers[i], &list);
 		for (size_t j = 0; r == 0 && j < json_array_size(list); j++)
 			r = look_at(session, containers[i], json_array_get(list, j), &found);
 		json_decref(list);

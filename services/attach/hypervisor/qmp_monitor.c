@@ -164,9 +164,11 @@ static int await_answer(struct qmp_monitor *monitor, int64_t deadline_us, json_t
 		bool ours = false;
 		if (!pass_event(monitor, message)) {
 			const json_t *id = json_object_get(message, "id");
-			/* An error without id is QEMU's word about a line it could not read. */
 			ours = !id || json_integer_value(id) == monitor->last_id;
-			if (ours)
+			/* Without an id QEMU only complains about a line that it could not read. */
+			if (!id)
+				r = nonsense(monitor, "something that is no answer", reason);
+			else if (ours)
 				r = on_answer(monitor, message, ret_value, reason);
 		}
 		json_decref(message);

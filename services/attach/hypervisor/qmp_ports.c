@@ -27,17 +27,11 @@ static bool starts_with(const json_t *entry, const char *key, const char *start)
 	return text && strncmp(text, start, strlen(start)) == 0;
 }
 
-static int list(const struct qmp_session *session, const char *path, json_t **ret_list)
-{
-	return qmp_execute(session->monitor, "qom-list", json_pack("{s:s}", "path", path),
-			   session->deadline_us, ret_list, session->reason);
-}
-
 /* The name of the bus behind the port; "": it has none. */
 static int bus_behind(const struct qmp_session *session, const char *path, char bus[QMP_ID_BYTES])
 {
 	json_t *properties = NULL;
-	int r = list(session, path, &properties);
+	int r = qmp_list(session, path, &properties);
 	if (r)
 		return r;
 	bus[0] = '\0';
@@ -57,7 +51,7 @@ static int is_empty(const struct qmp_session *session, const char *port, const c
 	char path[2 * QMP_ID_BYTES + 2];
 	snprintf(path, sizeof(path), "%s/%s", port, bus);
 	json_t *children = NULL;
-	int r = list(session, path, &children);
+	int r = qmp_list(session, path, &children);
 	if (r)
 		return r;
 	*ret_empty = true;
@@ -144,7 +138,7 @@ static int too_few(const struct qmp_session *session, size_t n_ports, size_t n_f
 int qmp_find_ports(const struct qmp_session *session, size_t n, char ret_buses[][QMP_ID_BYTES])
 {
 	json_t *peripherals = NULL;
-	int r = list(session, "/machine/peripheral", &peripherals);
+	int r = qmp_list(session, "/machine/peripheral", &peripherals);
 	if (r)
 		return r;
 	size_t n_ports, n_free = 0;

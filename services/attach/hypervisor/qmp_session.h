@@ -23,6 +23,9 @@ void qmp_device_id(struct pci_address function, char id[QMP_ID_BYTES]);
 
 /* ---- what the VM has (qmp_devices.c) ---- */
 
+/* The properties of an object: an array that the caller owns. */
+int qmp_list(const struct qmp_session *session, const char *path, json_t **ret_list) MUST_CHECK;
+
 /*
  * The devices of the VM that are the unit's functions: by our id, or vfio-pci devices of the same host
  * address that somebody else plugged, with whatever id. The latter count as well, and unplugging takes

@@ -17,6 +17,7 @@ enum {
 
 struct wish {
 	struct qmp_devices devices;
+	size_t n_news;		     /* events about devices that leave or do not */
 	size_t n_deleted;	     /* events, of any device */
 	char declined[QMP_ID_BYTES]; /* QOM path of what the guest keeps */
 };
@@ -24,10 +25,12 @@ struct wish {
 static void on_event(void *context, const char *event, const json_t *data)
 {
 	struct wish *wish = context;
-	if (strcmp(event, "DEVICE_DELETED") == 0)
-		wish->n_deleted++;
+	bool is_deleted = strcmp(event, "DEVICE_DELETED") == 0;
+	bool is_declined = strcmp(event, "DEVICE_UNPLUG_GUEST_ERROR") == 0;
 	const char *path = json_string_value(json_object_get(data, "path"));
-	if (strcmp(event, "DEVICE_UNPLUG_GUEST_ERROR") == 0 && path)
+	wish->n_deleted += is_deleted;
+	wish->n_news += is_deleted || is_declined;
+	if (is_declined && path)
 		snprintf(wish->declined, sizeof(wish->declined), "%s", path);
 }
 
@@ -119,6 +122,7 @@ static int converse(struct qmp_session *session, struct qmp_unplug *unplug, int6
 	guest_slots_of(session->unit, &slots);
 	size_t n_before = 0;
 	for (bool in_time = true;; in_time = deadline_left_ms(until_us) > 0) {
+		size_t n_news = wish->n_news;
 		int r = find(session, unplug, &wish->devices);
 		if (r)
 			return r;
@@ -132,7 +136,9 @@ static int converse(struct qmp_session *session, struct qmp_unplug *unplug, int6
 		unplug->declined = declines(wish, session->unit);
 		if (!in_time || unplug->declined)
 			return still_there(session, unplug, wish);
-		r = qmp_monitor_wait(session->monitor, until_us, session->reason);
+		/* A quick guest's events come before the answer to device_del. */
+		if (wish->n_news == n_news)
+			r = qmp_monitor_wait(session->monitor, until_us, session->reason);
 		if (r == HYPERVISOR_PENDING)
 			return still_there(session, unplug, wish);
 		if (r)
