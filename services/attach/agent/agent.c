@@ -321,6 +321,18 @@ void agent_on_step_done(struct agent *agent, uint64_t token, const struct step_r
 
 /* ---- going on ---- */
 
+/* When saving is tried next; INT64_MAX: there is nothing to save. */
+static int64_t save_at(const struct agent *agent, int64_t now_us)
+{
+	int64_t at_us = INT64_MAX;
+	if (agent->unsaved)
+		at_us = now_us;
+	else if (agent->moved > 0)
+		at_us = agent->moved_since_us + POSITION_US;
+	bool later = agent->save_error && at_us < agent->save_retry_us;
+	return later ? agent->save_retry_us : at_us;
+}
+
 void agent_go_on(struct agent *agent, int64_t now_us)
 {
 	if (!agent->caught_up)
@@ -338,10 +350,7 @@ void agent_go_on(struct agent *agent, int64_t now_us)
 
 	if (agent->moved == 0)
 		agent->moved_since_us = 0;
-	else
-		wake_by(agent, agent->moved_since_us + POSITION_US);
-	if (agent->unsaved)
-		wake_by(agent, agent->save_retry_us);
+	wake_by(agent, save_at(agent, now_us));
 }
 
 int64_t agent_wake_at(const struct agent *agent)

@@ -42,6 +42,18 @@ static size_t list_uses(const struct book *book, struct use *uses)
 	return n;
 }
 
+/* In the order of the log, so that a mark is seen from every claim behind it. */
+static void pass_marks_on(struct book *book)
+{
+	for (size_t i = 0; i < book->n; i++)
+		for (size_t k = 0; k < book->assignments[i]->n_claims; k++) {
+			struct claim *claim = &book->assignments[i]->claims[k];
+			struct claim *older = claim->older;
+			if (older && !older->mark && older->older && older->older->mark)
+				claim->older = older->older;
+		}
+}
+
 void overlap_link(struct book *book)
 {
 	size_t n = list_uses(book, NULL);
@@ -54,4 +66,5 @@ void overlap_link(struct book *book)
 		uses[i].claim->older = uses[i - 1].claim;
 		uses[i - 1].claim->newer = uses[i].claim;
 	}
+	pass_marks_on(book);
 }
