@@ -4,33 +4,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "checker_internal.h"
 #include "fresh_fold.h"
 #include "model/partition.h"
 #include "story.h"
-
-#define WRONG(...) arena_printf(&world->arena, __VA_ARGS__)
-
-/* One partition of decisions, read once. */
-struct true_record {
-	const struct message *message;
-	struct record *record;
-	bool told; /* stands on answers */
-};
-
-struct holding {
-	const char *gpu;
-	const char *vm;
-	const char *assignment;
-};
-
-struct reading {
-	struct world *world;
-	int32_t partition;
-	struct true_record *records; /* by offset; record NULL: void, or a marker */
-	size_t n;
-	struct holding *holdings;
-	size_t n_holdings;
-};
 
 /* ---- the epoch rule, in its own words --------------------------------------------------------------- */
 
@@ -62,10 +39,10 @@ static const char *read_log(struct reading *reading)
 static bool is_request(enum record_type type)
 {
 	return type == RECORD_VM_REQUESTED || type == RECORD_VM_RELEASED ||
-	       type == RECORD_MIGRATION_CHECK;
+	       type == RECORD_MIGRATION_CHECK || type == RECORD_OPERATOR_COMMAND;
 }
 
-static bool same_text(const char *a, const char *b)
+bool checker_same_text(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b) == 0;
 }
@@ -75,22 +52,27 @@ static bool is_outcome(const struct record *record, enum record_type asked, cons
 {
 	const char *asked_name = record_info(asked)->name;
 	switch (record->type) {
-	case RECORD_GPU_ASSIGNED:
-		return asked == RECORD_VM_REQUESTED &&
-		       same_text(record->gpu_assigned.state, "ASSIGNED") &&
-		       same_text(record->gpu_assigned.request_id, request_id);
+	case RECORD_GPU_ASSIGNED: /* the first of the request */
+		return asked == RECORD_VM_REQUESTED && !record->gpu_assigned.attach_state &&
+		       !record->gpu_assigned.replaces &&
+		       checker_same_text(record->gpu_assigned.state, "ASSIGNED") &&
+		       checker_same_text(record->gpu_assigned.request_id, request_id);
 	case RECORD_GPU_RELEASED:
 		return asked == RECORD_VM_RELEASED &&
-		       same_text(record->gpu_released.request_id, request_id);
+		       checker_same_text(record->gpu_released.request_id, request_id);
 	case RECORD_MIGRATION_VERDICT:
 		return asked == RECORD_MIGRATION_CHECK &&
-		       same_text(record->migration_verdict.request_id, request_id);
+		       checker_same_text(record->migration_verdict.request_id, request_id);
+	case RECORD_HOST_MARKED:
+	case RECORD_GPU_MARKED:
+		return asked == RECORD_OPERATOR_COMMAND &&
+		       checker_same_text(record_request_id(record), request_id);
 	case RECORD_REQUEST_REJECTED:
-		return same_text(record->request_rejected.request_type, asked_name) &&
-		       same_text(record->request_rejected.request_id, request_id);
+		return checker_same_text(record->request_rejected.request_type, asked_name) &&
+		       checker_same_text(record->request_rejected.request_id, request_id);
 	case RECORD_REQUEST_COMPLETED:
-		return same_text(record->request_completed.request_type, asked_name) &&
-		       same_text(record->request_completed.request_id, request_id);
+		return checker_same_text(record->request_completed.request_type, asked_name) &&
+		       checker_same_text(record->request_completed.request_id, request_id);
 	default:
 		return false;
 	}
@@ -106,9 +88,10 @@ static bool concerns(const struct record *record, enum record_type asked, const 
 	if (is_outcome(record, asked, request_id))
 		return true;
 	if (record->type == RECORD_GPU_ASSIGNED)
-		return same_text(asked == RECORD_VM_REQUESTED ? assigned->request_id
-							      : assigned->release_request_id,
-				 request_id);
+		return checker_same_text(asked == RECORD_VM_REQUESTED
+						 ? assigned->request_id
+						 : assigned->release_request_id,
+					 request_id);
 	return asked == RECORD_VM_REQUESTED && record->type == RECORD_GPU_RELEASED &&
 	       strncmp(record->gpu_released.assignment_id, request_id, len) == 0 &&
 	       record->gpu_released.assignment_id[len] == '/';
@@ -120,141 +103,24 @@ static bool belongs(const struct message *message, const struct record *record)
 	       partition_of_pool(record_pool_id(record), SIM_PARTITIONS) == message->partition;
 }
 
-static const struct vm_requested *find_request(struct world *world, int32_t partition,
-					       const char *request_id)
+/* ---- 2 --------------------------------------------------------------------------------------------------- */
+
+/* A release under way that somebody else ended by force: that is its outcome, too. */
+static bool was_overtaken(const struct reading *reading, const char *release_id)
 {
-	const struct message *message;
-	for (int64_t at = 0; (message = broker_next(&world->broker, TOPIC_REQUESTS, partition, at));
-	     at++) {
-		const struct record *record = read_record(world, message);
-		if (record && record->type == RECORD_VM_REQUESTED &&
-		    same_text(record->vm_requested.request_id, request_id))
-			return &record->vm_requested;
+	const char *assignment = NULL;
+	for (size_t i = 0; i < reading->n; i++) {
+		const struct record *record = reading->records[i].record;
+		if (record && record->type == RECORD_GPU_ASSIGNED &&
+		    checker_same_text(record->gpu_assigned.release_request_id, release_id))
+			assignment = record->gpu_assigned.assignment_id;
+		if (record && record->type == RECORD_GPU_RELEASED &&
+		    checker_same_text(record->gpu_released.assignment_id, assignment))
+			return !checker_same_text(record->gpu_released.request_id, release_id) &&
+			       checker_same_text(record->gpu_released.code, "FORCED");
 	}
-	return NULL;
-}
-
-/* ---- 1 and 3 ------------------------------------------------------------------------------------------ */
-
-static bool is_in_inventory(struct world *world, int32_t partition, const char *gpu_id)
-{
-	const struct message *message;
-	for (int64_t at = 0;
-	     (message = broker_next(&world->broker, TOPIC_INVENTORY, partition, at)); at++)
-		if (message->key_len == strlen(gpu_id) &&
-		    memcmp(message->key, gpu_id, message->key_len) == 0)
-			return true;
 	return false;
 }
-
-static const char *check_given(struct reading *reading, const struct gpu_assigned *given)
-{
-	struct world *world = reading->world;
-	const struct vm_requested *asked =
-		find_request(world, reading->partition, given->request_id);
-	size_t wanted = 0;
-
-	if (!asked || !same_text(asked->vm_id, given->vm_id))
-		return WRONG("%s was given GPUs that nobody asked for", given->vm_id);
-	for (size_t i = 0; i < asked->n_gpus; i++)
-		wanted += (size_t)asked->gpus[i].count;
-	if (asked->vm_type_id)
-		wanted = 1; /* as all types here */
-	if (given->n_gpus != wanted)
-		return WRONG("%s asked for %zu GPUs and got %zu", given->request_id, wanted,
-			     given->n_gpus);
-	for (size_t i = 0; i < given->n_gpus; i++) {
-		const char *gpu = given->gpus[i].gpu_id;
-		size_t len = strlen(given->host);
-		if (strncmp(gpu, given->host, len) != 0 || gpu[len] != '/')
-			return WRONG("%s is not on %s", gpu, given->host);
-		if (asked->host && !same_text(asked->host, given->host))
-			return WRONG("%s is not on the host asked for", gpu);
-		if (!is_in_inventory(world, reading->partition, gpu))
-			return WRONG("%s does not exist", gpu);
-	}
-	return NULL;
-}
-
-static const char *take(struct reading *reading, const struct gpu_assigned *given, int64_t offset)
-{
-	struct world *world = reading->world;
-	for (size_t i = 0; i < given->n_gpus; i++) {
-		for (size_t k = 0; k < reading->n_holdings; k++) {
-			const struct holding *held = &reading->holdings[k];
-			if (same_text(held->gpu, given->gpus[i].gpu_id) ||
-			    (i == 0 && same_text(held->vm, given->vm_id)))
-				return WRONG("offset %lld gives %s to %s, and %s has %s",
-					     (long long)offset, given->gpus[i].gpu_id, given->vm_id,
-					     held->vm, held->gpu);
-		}
-	}
-	for (size_t i = 0; i < given->n_gpus; i++)
-		reading->holdings[reading->n_holdings++] =
-			(struct holding){ given->gpus[i].gpu_id, given->vm_id,
-					  given->assignment_id };
-	return check_given(reading, given);
-}
-
-/* Their release begins: nothing else may change. */
-static const char *keep(struct reading *reading, const struct gpu_assigned *given, int64_t offset)
-{
-	struct world *world = reading->world;
-	size_t kept = 0;
-	for (size_t i = 0; i < given->n_gpus; i++)
-		for (size_t k = 0; k < reading->n_holdings; k++)
-			kept += same_text(reading->holdings[k].gpu, given->gpus[i].gpu_id) &&
-				same_text(reading->holdings[k].assignment, given->assignment_id);
-	if (kept != given->n_gpus)
-		return WRONG("offset %lld begins to release what %s does not have",
-			     (long long)offset, given->vm_id);
-	return NULL;
-}
-
-static const char *give_back(struct reading *reading, const struct gpu_released *released,
-			     int64_t offset)
-{
-	struct world *world = reading->world;
-	size_t freed = 0;
-
-	for (size_t k = reading->n_holdings; k-- > 0;) {
-		if (!same_text(reading->holdings[k].assignment, released->assignment_id))
-			continue;
-		reading->holdings[k] = reading->holdings[--reading->n_holdings];
-		freed++;
-	}
-	if (freed == 0 || freed != released->n_gpus)
-		return WRONG("offset %lld frees %zu GPUs of %s, which has %zu", (long long)offset,
-			     released->n_gpus, released->vm_id, freed);
-	return NULL;
-}
-
-static const char *check_owners(struct reading *reading)
-{
-	size_t gpus = 0;
-	for (size_t i = 0; i < reading->n; i++) {
-		const struct record *record = reading->records[i].record;
-		if (record && record->type == RECORD_GPU_ASSIGNED)
-			gpus += record->gpu_assigned.n_gpus;
-	}
-	reading->holdings = arena_array(&reading->world->arena, gpus, sizeof(*reading->holdings));
-
-	for (size_t i = 0; i < reading->n; i++) {
-		const struct record *record = reading->records[i].record;
-		const char *problem = NULL;
-		if (record && record->type == RECORD_GPU_ASSIGNED)
-			problem = same_text(record->gpu_assigned.state, "ASSIGNED")
-					  ? take(reading, &record->gpu_assigned, (int64_t)i)
-					  : keep(reading, &record->gpu_assigned, (int64_t)i);
-		if (record && record->type == RECORD_GPU_RELEASED)
-			problem = give_back(reading, &record->gpu_released, (int64_t)i);
-		if (problem)
-			return problem;
-	}
-	return NULL;
-}
-
-/* ---- 2 --------------------------------------------------------------------------------------------------- */
 
 static const char *check_outcomes(struct reading *reading)
 {
@@ -273,6 +139,8 @@ static const char *check_outcomes(struct reading *reading)
 			    is_outcome(reading->records[i].record, record->type,
 				       record_request_id(record)))
 				outcomes++;
+		if (record->type == RECORD_VM_RELEASED)
+			outcomes += was_overtaken(reading, record_request_id(record));
 		if (outcomes != 1)
 			return WRONG("%s %s has %d outcomes", record_info(record->type)->name,
 				     record_request_id(record), outcomes);
@@ -303,8 +171,8 @@ static const char *check_answers_are_true(struct reading *reading)
 		if (header_text(world, message, "ce_epoch") ||
 		    header_text(world, message, "ce_applied"))
 			return WRONG("answer %lld speaks of epochs", (long long)at);
-		if (!same_text(header_text(world, message, "ce_id"),
-			       header_text(world, logged->message, "ce_id")))
+		if (!checker_same_text(header_text(world, message, "ce_id"),
+				       header_text(world, logged->message, "ce_id")))
 			return WRONG("answer %lld has an id of its own", (long long)at);
 		logged->told = true;
 	}
@@ -343,17 +211,45 @@ static bool is_told(struct world *world, int32_t partition, const struct record 
 	return false;
 }
 
-static bool is_release_told(struct world *world, int32_t partition, const char *assignment_id)
+/* "r17/2" -> 2, when it is of the same request. */
+static int attempt_after(const char *assignment_id, const char *of)
+{
+	const char *slash = strrchr(of, '/');
+	size_t len = slash ? (size_t)(slash - of) + 1 : 0;
+	return slash && strncmp(assignment_id, of, len) == 0 ? atoi(assignment_id + len) : 0;
+}
+
+/* That the assignment has ended, or what came after it. */
+static bool is_end_told(struct world *world, int32_t partition, const char *assignment_id)
 {
 	int64_t at = broker_end(&world->broker, TOPIC_ANSWERS, partition);
+	int attempt = attempt_after(assignment_id, assignment_id);
 	while (at-- > 0) {
 		const struct record *record =
 			read_record(world, broker_at(&world->broker, TOPIC_ANSWERS, partition, at));
 		if (record && record->type == RECORD_GPU_RELEASED &&
-		    same_text(record->gpu_released.assignment_id, assignment_id))
+		    attempt_after(record->gpu_released.assignment_id, assignment_id) >= attempt)
+			return true;
+		if (record && record->type == RECORD_GPU_ASSIGNED &&
+		    attempt_after(record->gpu_assigned.assignment_id, assignment_id) > attempt)
 			return true;
 	}
 	return false;
+}
+
+static bool is_dead_letter(struct world *world, const struct message *message);
+
+/* Agents here report of what they were told, and that it is detached only when it is to be released. */
+static bool is_report_done(struct world *world, const struct message *message,
+			   const struct gpu_attachment *report)
+{
+	bool ends = checker_same_text(report->state, "FAILED") ||
+		    checker_same_text(report->state, "DETACHED");
+	if (checker_same_text(report->state, "EXPLODED"))
+		return is_dead_letter(world, message);
+	if (!ends || checker_same_text(report->host, "nohost"))
+		return true;
+	return is_end_told(world, message->partition, report->assignment_id);
 }
 
 static bool is_dead_letter(struct world *world, const struct message *message)
@@ -363,7 +259,8 @@ static bool is_dead_letter(struct world *world, const struct message *message)
 		const struct message *letter =
 			broker_at(&world->broker, TOPIC_DEAD_LETTERS, message->partition, at);
 		const char *offset = header_text(world, letter, "dl_offset");
-		if (same_text(header_text(world, letter, "dl_topic"), topic_name(message->topic)) &&
+		if (checker_same_text(header_text(world, letter, "dl_topic"),
+				      topic_name(message->topic)) &&
 		    offset && atoll(offset) == (long long)message->offset)
 			return true;
 	}
@@ -394,9 +291,7 @@ const char *check_commit(struct world *world, enum topic input, int32_t partitio
 			return WRONG("%s is committed up to %lld and ends at %lld",
 				     topic_name(input), (long long)next, (long long)at);
 		if (record && record->type == RECORD_GPU_ATTACHMENT) {
-			/* Agents here report only what they were told to release. */
-			done = is_release_told(world, partition,
-					       record->gpu_attachment.assignment_id);
+			done = is_report_done(world, message, &record->gpu_attachment);
 		} else if (!record || !is_request(record->type) || !*record_request_id(record)) {
 			done = is_dead_letter(world, message);
 		} else {
@@ -419,7 +314,7 @@ const char *check_partition(struct world *world, int32_t partition, bool forgetf
 	const char *problem = read_log(&reading);
 
 	if (!problem)
-		problem = check_owners(&reading);
+		problem = check_owners(&reading, forgetful);
 	if (!problem)
 		problem = check_answers_are_true(&reading);
 	if (!problem && !forgetful)

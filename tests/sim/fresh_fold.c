@@ -31,8 +31,10 @@ static void compare_row(struct comparison *comparison, enum store_table table, c
 static void on_ledger_row(void *context, enum ledger_table table, const void *field,
 			  size_t field_len, const void *value, size_t value_len)
 {
-	compare_row(context, table == LEDGER_VMS ? STORE_VMS : STORE_REQUESTS, field, field_len,
-		    value, value_len);
+	static const enum store_table tables[] = { [LEDGER_VMS] = STORE_VMS,
+						   [LEDGER_REQUESTS] = STORE_REQUESTS,
+						   [LEDGER_MARKS] = STORE_MARKS };
+	compare_row(context, tables[table], field, field_len, value, value_len);
 }
 
 static void on_fleet_row(void *context, const char *table, const void *field, size_t field_len,

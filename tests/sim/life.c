@@ -137,7 +137,8 @@ void life_ask(struct life *life, int32_t partition)
 	case 2:
 	case 3:
 	case 4:
-		offset = release(world, partition, id, vm);
+		offset = life_draw_below(life, 8) ? release(world, partition, id, vm)
+						  : release_by_force(world, partition, id, vm);
 		break;
 	case 5:
 		offset = request_of(world, partition, id, vm, world->pools[partition], "t1", NULL,
@@ -197,7 +198,42 @@ static bool is_released(struct life *life, int32_t partition, const char *assign
 	return false;
 }
 
-void life_report(struct life *life, int32_t partition, bool all)
+/* An assignment that was answered, at random; NULL: none was drawn. */
+static const struct gpu_assigned *draw_assignment(struct life *life, int32_t partition)
+{
+	int64_t n = broker_end(&life->world.broker, TOPIC_ANSWERS, partition);
+	for (int tries = 0; tries < 8 && n > 0; tries++) {
+		/* Mostly one of the newest. */
+		int64_t back = life_draw_below(life, (int)(tries % 2 ? n : n < 8 ? n : 8));
+		const struct record *record =
+			read_record(&life->world, broker_at(&life->world.broker, TOPIC_ANSWERS,
+							    partition, n - 1 - back));
+		if (record && record->type == RECORD_GPU_ASSIGNED)
+			return &record->gpu_assigned;
+	}
+	return NULL;
+}
+
+void life_report(struct life *life, int32_t partition)
+{
+	static const char *const states[] = { "BOUND", "ATTACHED", "ATTACHED", "FAILED" };
+	const struct gpu_assigned *assigned = draw_assignment(life, partition);
+	unsigned unclean = life_draw_below(life, 4) ? 0 : 1u << life_draw_below(life, 3);
+	if (!assigned)
+		return;
+	bool releasing = strcmp(assigned->state, "RELEASING") == 0;
+	const char *state = releasing && life_draw_below(life, 3)
+				    ? "DETACHED"
+				    : states[life_draw_below(life, 4)];
+	const char *host = life_draw_below(life, 12) ? NULL : "nohost";
+	if (life_draw_below(life, 20) == 0)
+		state = "EXPLODED";
+	TELL(life, "report that %s is %s%s\n", assigned->assignment_id, state,
+	     unclean ? ", not clean" : "");
+	report(&life->world, partition, assigned, state, unclean, host);
+}
+
+void life_report_all(struct life *life, int32_t partition)
 {
 	struct world *world = &life->world;
 	const struct message *message;
@@ -206,17 +242,34 @@ void life_report(struct life *life, int32_t partition, bool all)
 	     at++) {
 		const struct record *record = read_record(world, message);
 		if (record->type != RECORD_GPU_ASSIGNED ||
-		    strcmp(record->gpu_assigned.state, "RELEASING") != 0)
+		    strcmp(record->gpu_assigned.state, "RELEASING") != 0 ||
+		    is_released(life, partition, record->gpu_assigned.assignment_id))
 			continue;
-		const struct gpu_assigned *assigned = &record->gpu_assigned;
-		if (all ? is_released(life, partition, assigned->assignment_id)
-			: life_draw_below(life, 3) > 0)
-			continue;
-		TELL(life, "report that %s is detached\n", assigned->assignment_id);
-		report_detached(world, partition, assigned->vm_id, assigned->assignment_id);
-		if (!all)
-			return;
+		TELL(life, "report that %s is detached\n", record->gpu_assigned.assignment_id);
+		report(world, partition, &record->gpu_assigned, "DETACHED", 0, NULL);
 	}
+}
+
+void life_command(struct life *life, int32_t partition)
+{
+	static const char *const of_hosts[] = { "CORDON_HOST", "UNCORDON_HOST", "UNCORDON_HOST" };
+	static const char *const of_gpus[] = { "QUARANTINE_GPU", "RETURN_GPU", "RETURN_GPU" };
+	const char *host = life_draw_below(life, 2) ? "h1" : "h2", *what;
+	bool gpu = life_draw_below(life, 3) > 0;
+	char id[16], target[32];
+
+	if (life->n_asked == REQUESTS_MAX)
+		return;
+	snprintf(id, sizeof(id), "c%d", life->n_requests++);
+	if (gpu)
+		snprintf(target, sizeof(target), "%s/0000:%02x:00.0", host,
+			 1 + life_draw_below(life, 3));
+	else
+		snprintf(target, sizeof(target), "%s", host);
+	what = (gpu ? of_gpus : of_hosts)[life_draw_below(life, 3)];
+	int64_t offset = command(&life->world, partition, id, what, target);
+	TELL(life, "%s %s %s in %d at %" PRId64 "\n", id, what, target, partition, offset);
+	life->asked[life->n_asked++] = (struct asked){ partition, offset };
 }
 
 void life_change_fleet(struct life *life, int32_t partition)

@@ -54,8 +54,11 @@ void life_hear(struct life *life, struct scheduler *scheduler, int32_t partition
 
 void life_ask(struct life *life, int32_t partition);
 void life_ask_again(struct life *life);
-/* Agents report what they were told to release; `all`: all that is left, else one of it, or again. */
-void life_report(struct life *life, int32_t partition, bool all);
+/* Agents report how far they are, or again; some of it is wrong. */
+void life_report(struct life *life, int32_t partition);
+/* What is left to be released is detached. */
+void life_report_all(struct life *life, int32_t partition);
+void life_command(struct life *life, int32_t partition);
 void life_change_fleet(struct life *life, int32_t partition);
 /* Some of what is no longer the latest value of its key goes from inventory, hosts and catalog. */
 void life_compact(struct life *life, int32_t partition);

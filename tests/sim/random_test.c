@@ -24,6 +24,7 @@ enum { SIM_SEEDS_DEFAULT = 3000, ACTIONS = 250 };
 /* What all lives together have seen: a sum of zero would say that something was never tried. */
 static struct {
 	int64_t counted, voided, markers, answers, refused_commits, dead_letters, rewrites;
+	int64_t moved, failed, quarantined, marked;
 } sums;
 
 static void on_commit(struct world *world, enum topic input, int32_t partition, int64_t next)
@@ -68,16 +69,18 @@ static void act(struct life *life)
 	int32_t partition = life_draw_below(life, SIM_PARTITIONS);
 	int what = life_draw_below(life, 100);
 
-	if (what < 45)
+	if (what < 42)
 		work(life);
+	else if (what < 44)
+		life_command(life, partition);
 	else if (what < 60)
 		life_ask(life, partition);
 	else if (what < 64)
 		life_ask_again(life);
 	else if (what < 65)
 		life_compact(life, partition);
-	else if (what < 67)
-		life_report(life, 1, false);
+	else if (what < 68)
+		life_report(life, partition);
 	else if (what < 71)
 		pass_time(life);
 	else if (what < 74)
@@ -102,9 +105,28 @@ static void act(struct life *life)
 		publish_tombstone(&life->world, TOPIC_ATTACHMENTS, partition, "x");
 }
 
-static void add_up(const struct life *life)
+static void add_record(const struct record *record)
 {
-	const struct world *world = &life->world;
+	switch (record->type) {
+	case RECORD_GPU_ASSIGNED:
+		sums.moved += record->gpu_assigned.replaces != NULL;
+		break;
+	case RECORD_GPU_RELEASED:
+		sums.failed += strcmp(record->gpu_released.code, "ATTACH_FAILED") == 0;
+		sums.quarantined += record->gpu_released.n_quarantined > 0;
+		break;
+	case RECORD_HOST_MARKED:
+	case RECORD_GPU_MARKED:
+		sums.marked++;
+		break;
+	default:
+		break;
+	}
+}
+
+static void add_up(struct life *life)
+{
+	struct world *world = &life->world;
 	for (int32_t p = 0; p < SIM_PARTITIONS; p++) {
 		const struct message *message;
 		struct follow log;
@@ -113,6 +135,8 @@ static void add_up(const struct life *life)
 		     (message = broker_next(&world->broker, TOPIC_DECISIONS, p, at)); at++) {
 			enum follow_kind kind = follow_step(&log, message);
 			sums.counted += kind == FOLLOW_RECORD;
+			if (kind == FOLLOW_RECORD)
+				add_record(read_record(world, message));
 			sums.voided += kind == FOLLOW_VOID;
 			sums.markers += kind == FOLLOW_MARKER;
 		}
@@ -157,7 +181,7 @@ static void heal(struct life *life)
 	while (world->broker.n_ghosts > 0)
 		broker_drop_ghost(&world->broker, 0);
 	world_run(world);
-	life_report(life, 1, true);
+	life_report_all(life, 1);
 	world_pass(world, world->config.back_off_us); /* the last ghost may have been a marker */
 }
 
@@ -236,8 +260,10 @@ int main(void)
 		bad += !live(i, false);
 	printf("%" PRIu64 " lives, %d of them went wrong: %" PRId64 " decisions, %" PRId64
 	       " void records, %" PRId64 " epochs, %" PRId64 " answers, %" PRId64
-	       " dead letters, %" PRId64 " refused commits, %" PRId64 " rewrites\n",
+	       " dead letters, %" PRId64 " refused commits, %" PRId64 " rewrites, %" PRId64
+	       " moves, %" PRId64 " failures, %" PRId64 " unclean ends, %" PRId64 " marks\n",
 	       n, bad, sums.counted, sums.voided, sums.markers, sums.answers, sums.dead_letters,
-	       sums.refused_commits, sums.rewrites);
+	       sums.refused_commits, sums.rewrites, sums.moved, sums.failed, sums.quarantined,
+	       sums.marked);
 	return bad > 0;
 }

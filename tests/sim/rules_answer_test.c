@@ -132,7 +132,7 @@ static void a_report_that_is_read_again_tells_what_came_of_it(void **state)
 	world_run(w);
 	assert_int_equal(committed(w, 0), 2);
 	a->producer.cut[TOPIC_ANSWERS] = true;
-	report_detached(w, 0, "vm1", find_answers(w, 0, "r1").record->gpu_assigned.assignment_id);
+	report(w, 0, &find_answers(w, 0, "r1").record->gpu_assigned, "DETACHED", 0, NULL);
 	world_run(w);
 	assert_int_equal(find_decisions(w, 0, "r2").n, 1);
 	assert_int_equal(find_answers(w, 0, "r2").n, 0);

@@ -213,7 +213,7 @@ static void a_shard_that_comes_back_acknowledges_nothing_before_it_has_read_the_
 	assert_string_equal(releasing.record->gpu_assigned.state, "RELEASING");
 	world_kill(w, b);
 
-	report_detached(w, 0, "vm1", releasing.record->gpu_assigned.assignment_id);
+	report(w, 0, &releasing.record->gpu_assigned, "DETACHED", 0, NULL);
 	world_give(w, a, 0);
 	world_run(w);
 	assert_int_equal(w->broker.committed[1][0], 0);

@@ -64,7 +64,10 @@ int64_t publish_pool(struct world *world, int32_t partition, const char *attach)
 		.vm_pool_defined = { .pool_id = pool,
 				     .name = pool,
 				     .attach = attach,
-				     .policy = "pack" },
+				     .policy = "pack",
+				     .on_attach_failure = "reschedule",
+				     .attach_attempts = 3,
+				     .after_release = "keep-vfio" },
 	};
 	char key[64];
 	snprintf(key, sizeof(key), "pool/%s", pool);
@@ -180,35 +183,74 @@ int64_t request_of(struct world *world, int32_t partition, const char *request_i
 						  .host = host });
 }
 
-int64_t release(struct world *world, int32_t partition, const char *request_id, const char *vm)
+static int64_t release_any(struct world *world, int32_t partition, struct vm_released what)
 {
-	const char *pool = world->pools[partition];
-	struct record record = {
-		.type = RECORD_VM_RELEASED,
-		.vm_released = { .request_id = request_id,
-				 .vm_id = vm,
-				 .pool_id = pool,
-				 .force = ABSENT,
-				 .requested_at = world->now_us },
-	};
-	return publish(world, TOPIC_REQUESTS, partition, pool, &record);
+	struct record record = { .type = RECORD_VM_RELEASED, .vm_released = what };
+	record.vm_released.pool_id = world->pools[partition];
+	record.vm_released.requested_at = world->now_us;
+	return publish(world, TOPIC_REQUESTS, partition, world->pools[partition], &record);
 }
 
-int64_t report_detached(struct world *world, int32_t partition, const char *vm,
-			const char *assignment_id)
+int64_t release(struct world *world, int32_t partition, const char *request_id, const char *vm)
 {
-	const char *pool = world->pools[partition];
+	return release_any(
+		world, partition,
+		(struct vm_released){ .request_id = request_id, .vm_id = vm, .force = ABSENT });
+}
+
+int64_t release_by_force(struct world *world, int32_t partition, const char *request_id,
+			 const char *vm)
+{
+	return release_any(world, partition,
+			   (struct vm_released){ .request_id = request_id,
+						 .vm_id = vm,
+						 .force = 1,
+						 .reason = "its host burnt down",
+						 .actor = "sim" });
+}
+
+int64_t report(struct world *world, int32_t partition, const struct gpu_assigned *assigned,
+	       const char *state, unsigned unclean, const char *host)
+{
+	struct attached_gpu gpus[8];
+	bool ends = strcmp(state, "FAILED") == 0 || strcmp(state, "DETACHED") == 0;
 	struct record record = {
 		.type = RECORD_GPU_ATTACHMENT,
-		.gpu_attachment = { .assignment_id = assignment_id,
-				    .vm_id = vm,
-				    .pool_id = pool,
-				    .host = "h1",
-				    .state = "DETACHED",
-				    .clean = 1,
+		.gpu_attachment = { .assignment_id = assigned->assignment_id,
+				    .vm_id = assigned->vm_id,
+				    .pool_id = assigned->pool_id,
+				    .host = host ? host : assigned->host,
+				    .state = state,
+				    .gpus = gpus,
 				    .observed_at = world->now_us },
 	};
-	return publish(world, TOPIC_ATTACHMENTS, partition, pool, &record);
+	for (size_t i = 0; i < assigned->n_gpus && i < 8; i++)
+		gpus[record.gpu_attachment.n_gpus++] = (struct attached_gpu){
+			.gpu_id = assigned->gpus[i].gpu_id,
+			.state = !ends		      ? state
+				 : (unclean >> i & 1) ? "STUCK"
+						      : "CLEAN",
+		};
+	return publish(world, TOPIC_ATTACHMENTS, partition, assigned->pool_id, &record);
+}
+
+int64_t command(struct world *world, int32_t partition, const char *request_id, const char *what,
+		const char *target)
+{
+	const char *pool = world->pools[partition];
+	bool host = strstr(what, "HOST");
+	struct record record = {
+		.type = RECORD_OPERATOR_COMMAND,
+		.operator_command = { .request_id = request_id,
+				      .pool_id = pool,
+				      .command = what,
+				      .host = host ? target : NULL,
+				      .gpu_id = host ? NULL : target,
+				      .reason = "as the simulator says",
+				      .actor = "sim",
+				      .requested_at = world->now_us },
+	};
+	return publish(world, TOPIC_REQUESTS, partition, pool, &record);
 }
 
 int64_t check_migration(struct world *world, int32_t partition, const char *request_id,

@@ -29,9 +29,15 @@ int64_t request(struct world *world, int32_t partition, const char *request_id, 
 int64_t request_of(struct world *world, int32_t partition, const char *request_id, const char *vm,
 		   const char *pool, const char *type, const char *model, const char *host);
 int64_t release(struct world *world, int32_t partition, const char *request_id, const char *vm);
-/* An agent has detached the assignment's GPUs, cleanly. */
-int64_t report_detached(struct world *world, int32_t partition, const char *vm,
-			const char *assignment_id);
+int64_t release_by_force(struct world *world, int32_t partition, const char *request_id,
+			 const char *vm);
+/* The agent of the assignment's host says it. With FAILED and DETACHED its GPUs are CLEAN, but for those
+ * of `unclean` (bits, by their place in the list), which are STUCK; `host` NULL: the right one. */
+int64_t report(struct world *world, int32_t partition, const struct gpu_assigned *assigned,
+	       const char *state, unsigned unclean, const char *host);
+/* `target`: a host or the id of a GPU, as the command needs it. */
+int64_t command(struct world *world, int32_t partition, const char *request_id, const char *what,
+		const char *target);
 int64_t check_migration(struct world *world, int32_t partition, const char *request_id,
 			const char *vm);
 
