@@ -3,11 +3,11 @@ they are there for, VMs that devices can be plugged into, and a record of what w
 for every second of an import counts there. The names of sysfs, of QMP and of the guest's lines (guest.c) are used as they are.
 
     load("bochs", "vfio-pci")
-    gpu = find("two_function")
+    gpu = find("numa_node_1")
     with NestedVm("vm-1") as vm:
-        vm.wait("UP")
+        vm.wait("^UP")
         gpu.bind("vfio-pci")
-        vm.qmp.command("device_add", driver="vfio-pci", host=gpu.address, id="g0", bus="hp1")
+        vm.plug(1, gpu)  # or let gpubus do both, and:
         vm.wait(r"MMIO .* OK")
 
 Unix sockets and the state of agents belong in /tmp (memory), what is to be read after a failure in TEST_DIR."""
@@ -36,7 +36,7 @@ ROLES = {
     "virtio_gpu": ("pci0000:00/0000:00:04.0/", "1af4:1050"),  # behind the same switch, held by virtio-pci
     "shared_group": ("pci0000:00/0000:00:05.0/", "1002:5046"),  # one group with ...
     "shared_group_too": ("pci0000:00/0000:00:05.0/", "1013:00b8"),  # ... this one, behind one PCI bridge
-    "alone": ("pci0000:00/0000:00:06.0/", "1b36:0100"),
+    "alone": ("pci0000:00/0000:00:06.0/", "1002:5159"),
     "nvme": ("pci0000:00/0000:00:07.0/", "1b36:0010"),  # sriov_numvfs up to 2 (modprobe nvme)
     "numa_node_1": ("pci0000:40/", "1234:1111"),
     "integrated": ("pci0000:00/0000:00:09.0", "1234:1111"),  # no slot, no root port
@@ -233,7 +233,10 @@ class NestedVm:
             command += ["-device", f"pcie-root-port,id=hp{n},chassis={n},slot={n},addr={15 + n:#x},mem-reserve=32M"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.qmp = Qmp(own)
+        try:
+            self.qmp = Qmp(own)
+        except (AssertionError, OSError) as error:
+            raise AssertionError(f"{self.name}: {error}; QEMU said: {self.log.read_text()}") from None
         return self
 
     def kill(self):
@@ -248,7 +251,8 @@ class NestedVm:
         return self.serial.read_text().splitlines() if self.serial.exists() else []
 
     def wait(self, pattern, patience=PATIENCE):
-        """The match of the guest's next line, after the one waited for before, in which the pattern is found."""
+        """The match of the guest's next line, after the one waited for before, in which the pattern is found. Lines of
+        guest.c end with what matters: `MMIO .* OK`."""
 
         def look():
             lines = self.said()
@@ -262,6 +266,25 @@ class NestedVm:
             return wait_for(look, pattern, patience)
         except AssertionError as error:
             raise AssertionError(f"{self.name}: {error}; it said: {self.said()}") from None
+
+    def plug(self, port, *functions):
+        """Plugs devices on vfio-pci into the slot of root port `port`, function 0 last: only then a guest looks there.
+        Returns what the guest said about them, one text."""
+        for number, device in reversed(list(enumerate(functions))):
+            self.qmp.command("device_add", driver="vfio-pci", host=device.address, id=f"g{port}.{number}", bus=f"hp{port}",
+                             addr=f"0.{number}", multifunction=len(functions) > 1)
+        before = self.position
+        self.wait(f"READY slot {port:02}")
+        return "\n".join(self.said()[before : self.position])
+
+    def unplug(self, port):
+        """Asks that what `plug` has plugged be let go. Function 0 takes all functions with it."""
+        self.qmp.command("device_del", id=f"g{port}.0")
+
+    def wait_unplugged(self, port, functions=1):
+        for number in range(functions):
+            self.qmp.wait_event("DEVICE_DELETED", device=f"g{port}.{number}")
+        self.wait(f"GONE slot {port:02}")
 
     def _order(self, character, answer):
         with socket.socket(socket.AF_UNIX) as line:

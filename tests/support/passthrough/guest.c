@@ -30,22 +30,50 @@
 
 #include "guest_io.h"
 
-/* Multiboot: the loader finds this header in the first 8 KiB, and jumps to _start with a flat
-   address space. */
-__asm__(".section .multiboot, \"a\"\n"
-	".align 4\n"
-	".long 0x1BADB002, 0, -0x1BADB002\n" /* magic, flags, checksum */
-	".text\n"
-	".globl _start\n"
-	"_start:\n"
-	"	cli\n"
-	"	mov $stack_end, %esp\n"
-	"	call guest_main\n"
-	".bss\n"
-	".align 16\n"
-	"	.skip 16384\n"
-	"stack_end:\n"
-	".text\n");
+/* ---- time: the PIT interrupts 100 times a second, so that the guest sleeps between its looks ---- */
+
+#define PIT_CHANNEL0   0x40
+#define PIT_COMMAND    0x43
+#define PIT_RATE_MODE  0x34  /* channel 0, both bytes, rate generator */
+#define PIT_DIVISOR    11932 /* of 1.193182 MHz */
+#define PIC_COMMAND    0x20
+#define PIC_DATA       0x21
+#define PIC2_DATA      0xa1
+#define PIC_INIT       0x11
+#define PIC_8086       0x01
+#define TIMER_VECTOR   0x20
+#define CODE_SEGMENT   8
+#define INTERRUPT_GATE 0x8e00
+
+void timer_interrupt(void); /* guest_start.S */
+
+static void timer_init(void)
+{
+	static uint32_t gates[TIMER_VECTOR + 1][2];
+	struct __attribute__((packed)) {
+		uint16_t limit;
+		const void *base;
+	} table = { sizeof(gates) - 1, gates };
+	uint32_t handler = (uint32_t)timer_interrupt;
+
+	gates[TIMER_VECTOR][0] = CODE_SEGMENT << 16 | (handler & 0xffff);
+	gates[TIMER_VECTOR][1] = (handler & 0xffff0000) | INTERRUPT_GATE;
+	__asm__ volatile("lidt %0" ::"m"(table), "m"(gates));
+	outb(PIC_COMMAND, PIC_INIT);
+	outb(PIC_DATA, TIMER_VECTOR);
+	outb(PIC_DATA, 1 << 2); /* where the second PIC is */
+	outb(PIC_DATA, PIC_8086);
+	outb(PIC_DATA, (uint8_t)~1u); /* nothing but the timer */
+	outb(PIC2_DATA, 0xff);
+	outb(PIT_COMMAND, PIT_RATE_MODE);
+	outb(PIT_CHANNEL0, PIT_DIVISOR & 0xff);
+	outb(PIT_CHANNEL0, PIT_DIVISOR >> 8);
+}
+
+static void sleep_until_tick(void)
+{
+	__asm__ volatile("sti\n\thlt\n\tcli" ::: "memory");
+}
 
 /* ---- root ports ---- */
 
@@ -313,11 +341,10 @@ _Noreturn void guest_main(void);
 void guest_main(void)
 {
 	serial_init();
+	timer_init();
 	put("UP\n");
 	for (;;) {
-		/* Leaves QEMU's emulation loop: only then its RCU callbacks run, and without
-		   them DEVICE_DELETED does not come. */
-		__asm__ volatile("pause");
+		sleep_until_tick();
 		take_orders();
 		for (uint32_t device = 0; device < ROOT_PORTS; device++) {
 			struct root_port port;

@@ -73,13 +73,14 @@ share() { # ID PATH OPTIONS ADDRESS
 	machine+=(-fsdev "local,id=$1,path=${2//,/,,},security_model=none,multidevs=remap$3"
 		-device "virtio-9p-pci,fsdev=$1,mount_tag=$1,bus=pcie.0,addr=$4")
 }
-# iomem=relaxed: a test may look into a GPU's memory (resource0 in sysfs) while a driver has it.
+# iomem=relaxed: a test may look into the memory of a GPU (resource0 in sysfs) while a driver has it. The rest saves time.
+arguments="intel_iommu=on iomem=relaxed mitigations=off cryptomgr.notests rodata=off nokaslr lsm= nowatchdog"
 machine=(
 	# KVM may open and still run no guest, where this machine is a VM itself.
 	-machine q35,kernel-irqchip=split -accel tcg -cpu max -smp 2 -m 2048
 	-nodefaults -no-user-config -display none -no-reboot
 	-kernel "$kernel_dir/vmlinux" -initrd "$initramfs"
-	-append "console=ttyS0 quiet panic=-1 intel_iommu=on iomem=relaxed mitigations=off gpubus.job=$(basename "$job") $append"
+	-append "console=ttyS0 quiet panic=-1 $arguments gpubus.job=$(basename "$job") $append"
 	-serial "file:${job//,/,,}/console"
 	-device virtio-serial-pci,bus=pcie.0,addr=0x1b
 	-chardev file,id=output,path=/dev/stdout -device virtserialport,chardev=output,name=output
@@ -97,7 +98,7 @@ if [ ! -s "$job/status" ]; then
 	{
 		echo "vm.sh: no end of: $*"
 		echo "vm.sh: after $((SECONDS - started)) s (limit $timeout s); its console, and what QEMU said:"
-		tail -n 25 "$job/console" "$job/qemu"
+		tail -n 40 "$job/console" "$job/qemu"
 	} >&2
 	exit 125
 fi
