@@ -4,6 +4,7 @@
 #pragma once
 
 int cli_audit(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 int cli_get(int argc, char **argv);
 int cli_gpu(int argc, char **argv);
 int cli_host(int argc, char **argv);

@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	{ "tail", "show what goes over the topics", cli_tail },
 	{ "audit", "check the whole log, and Redis against it", cli_audit },
 	{ "topics", "create the Kafka topics, or check their settings", cli_topics },
+	{ "doctor", "say what stops GPUs of this machine from reaching VMs", cli_doctor },
 	{ "scan", "show the GPUs of this machine, without a bus", cli_scan },
 };
 

@@ -16,6 +16,8 @@
 /* Makes this program read the bus and write what it finds to pci_scan(); never typed by people. */
 #define READER_OPTION "--read-bus"
 
+const char *const scan_reader_args[] = { "scan", READER_OPTION, NULL };
+
 struct settings {
 	const char *sysfs_dir;
 	const char *pci_ids_path;
@@ -179,7 +181,6 @@ static int parse(int argc, char **argv, struct settings *settings)
 
 static int scan(const struct settings *settings)
 {
-	static const char *const reader_args[] = { "scan", READER_OPTION, NULL };
 	char host[LIMIT_ID_BYTES + 1] = "localhost", boot_id[64];
 	if (!settings->host)
 		(void)gethostname(host, sizeof(host) - 1);
@@ -192,7 +193,7 @@ static int scan(const struct settings *settings)
 		.pool_id = settings->pool_id,
 		.boot_id = boot_id,
 		.now_us = now_us(),
-		.reader_args = reader_args,
+		.reader_args = scan_reader_args,
 	};
 	cleanup(arena_deinit) struct arena arena;
 	arena_init(&arena);

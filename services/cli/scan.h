@@ -7,3 +7,6 @@
 
 /* argv[0] is the verb. Also the entry of the process that reads the bus (pci/reader.h). */
 int cli_scan(int argc, char **argv);
+
+/* The arguments that make this program the reader of pci/scan.h. */
+extern const char *const scan_reader_args[];

@@ -109,6 +109,18 @@ class Cli(ClusterTest):
             for field in ("model", "state", "functions", "iommu_group", "numa_node", "driver"):
                 self.assertEqual(gpu[field], known[gpu["pci_address"]][field], field)
 
+    def test_4_doctor_says_what_stops_passthrough(self):
+        """Of a host whose GPUs are ready, and of one whose IOMMU is off."""
+        well = self.said(DONE, "doctor", "--sysfs", str(self.hosts / "c1" / "sys"))
+        self.assertEqual((well["stopped"], well["gpus"], well["gpus_ready"]), (False, 3, 2))
+        host = "host off iommu=off\ngpu 10de:1bb3 driver=vfio-pci\n"
+        subprocess.run([BIN / "gpubus-hostgen", "--output", DIR / "ill"], input=host, text=True, check=True)
+        ill = self.said(1, "doctor", "--sysfs", str(DIR / "ill" / "off" / "sys"))
+        self.assertEqual(ill["gpus_ready"], 0)
+        self.assertIn("NO_IOMMU", [f["code"] for f in ill["findings"] if f["severity"] == "stop"])
+        text = self.run_it(DONE, "doctor", "--sysfs", str(self.hosts / "c1" / "sys")).stdout
+        self.assertRegex(text.splitlines()[-1], "^ok .* 2 GPUs ready for VMs, 1 not$")
+
     def test_5_publish_any_event(self):
         """Each event gets to its topic, to the partition and under the key of its pool, as it was given."""
         gpu = {k: v for k, v in fleet.gpu("p1", "pub", 1).items() if k != "observed_at"}
@@ -121,6 +133,10 @@ class Cli(ClusterTest):
             "HostSeen": host,
             "VmRequested": {"request_id": "p-1", "vm_id": "v1", "pool_id": "pub", "vm_type_id": "t1"},
             "MigrationCheck": {"request_id": "p-2", "vm_id": "v1", "pool_id": "pub"},
+            "OperatorCommand": {
+                **{"request_id": "p-4", "pool_id": "pub", "command": "CORDON_HOST", "host": "p1"},
+                **{"reason": "why not", "actor": "ann"},
+            },
             "GpuAttachment": {"assignment_id": "a/1", "vm_id": "v1", "pool_id": "pub", "host": "p1", "state": "BOUND"},
             "VmReleased": {"request_id": "p-3", "vm_id": "v1", "pool_id": "pub"},
         }
@@ -133,7 +149,8 @@ class Cli(ClusterTest):
             self.assertEqual(last["record"], {**last["record"], **record}, name)
             self.assertEqual(last["headers"]["ce_type"], f"gpubus.{name}")
         answers = self.upstream.answers
-        for request_id, name in (("p-1", "GpuAssigned"), ("p-2", "MigrationVerdict"), ("p-3", "GpuReleased")):
+        told = {"p-1": "GpuAssigned", "p-2": "MigrationVerdict", "p-3": "GpuReleased", "p-4": "HostMarked"}
+        for request_id, name in told.items():
             answers.wait(lambda: answers.by_key[request_id], f"the answer to {request_id}")
             self.assertEqual(answers.by_key[request_id][0].name, name)
         types = wait_for(lambda: self.cluster.get("types", "t1"), "the type in Redis")
@@ -160,7 +177,9 @@ class Cli(ClusterTest):
         self.run_it(WRONG, "publish", "VmRequested", "--json", "{")
         self.run_it(WRONG, "publish", "VmRequested", "--json", '{"vm_id": 7, "pool_id": "cli"}')
         self.run_it(WRONG, "publish", "VmExploded", "--json", "{}")
-        for verb in ("request", "release", "migrate-check", "get", "publish", "tail", "topics", "scan", "audit"):
+        self.run_it(WRONG, "doctor", "--passthrough-drivers", "nouveau amdgpu")
+        asking = ("request", "release", "migrate-check", "host", "gpu")
+        for verb in (*asking, "get", "publish", "tail", "topics", "scan", "doctor", "audit"):
             self.assertIn("Exit status", self.run_it(DONE, verb, "--help").stdout)
 
         self.run_it(DONE, "publish", "VmRequested", "--raw-hex", "dead", "--partition", "0")
