@@ -25,12 +25,11 @@ static int complain(const char *what, const char *why)
 }
 
 /*
- * A step must not outlive its agent: the next one may have other plans for the unit. When the agent dies
- * from now on, so does this process; that it has died already is to be seen at its end of our output.
+ * A step must not outlive its agent: the next one may have other plans for the unit. When the agent dies,
+ * so does this process (main()); that it has died before is to be seen at its end of our output.
  */
-static int bind_life_to_parent(void)
+static int check_that_somebody_waits(void)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct pollfd output = { .fd = STDOUT_FILENO };
 	if (poll(&output, 1, 0) < 0 || !(output.revents & (POLLERR | POLLHUP | POLLNVAL)))
 		return 0;
@@ -76,6 +75,8 @@ static int run(const struct step_options *options)
 	struct step_result result;
 
 	int r = read_step(&arena, &step);
+	if (r == 0)
+		r = check_that_somebody_waits();
 	if (r)
 		return r;
 	if (step.vm_id) /* only then is it asked */
@@ -97,6 +98,6 @@ int main(int argc, char **argv)
 	int status = EXIT_SUCCESS;
 	if (step_options_parse(&options, argc, argv, &status))
 		return status;
-	status = bind_life_to_parent();
-	return status ? status : run(&options);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return run(&options);
 }

@@ -5,8 +5,10 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/sysmacros.h>
 
+#include "attach/vfio/nodes.h"
+#include "base/memory.h"
 #include "fake_host.h"
 
 #define GRAPHICS "sys/bus/pci/devices/" GPU "/"
@@ -200,15 +202,21 @@ static void test_in_use_by_a_bar(void **state)
 	assert_fails(fake, &unit, ATTACH_IN_USE, GPU " is open in dpdk (pid 5, resource0)");
 }
 
-static void test_in_use_by_a_node_of_nvidia(void **state)
+/* Its nodes are not in sysfs; no test can have one open where there is no such GPU. */
+static void test_node_of_nvidia(void **state)
 {
 	struct fake_host *fake = *state;
 	struct unit unit = fake_gpu_unit(fake);
-	if (access("/dev/nvidia0", F_OK) == 0)
-		return; /* a machine with one: a process that is not in the tree is none of ours */
+	cleanup(freep) struct nodes *nodes = memory_zeroed(1, sizeof(*nodes));
 	fake_write(fake, "proc/driver/nvidia/gpus/" GPU "/information",
-		   "Model: \t\t Tesla P4\nDevice Minor: \t 0\n");
-	assert_passes(fake, &unit);
+		   "Model: \t\t Tesla P4\nDevice Minor: \t 3\n");
+	nodes_add_function(nodes, &fake->host, unit.functions[0]);
+	struct stat status = { .st_mode = S_IFCHR | 0666, .st_rdev = makedev(195, 3) };
+	assert_string_equal(nodes_find(nodes, &status)->name, "nvidia3");
+	status.st_rdev = makedev(195, 4);
+	assert_null(nodes_find(nodes, &status));
+	status = (struct stat){ .st_mode = S_IFBLK | 0666, .st_rdev = makedev(195, 3) };
+	assert_null(nodes_find(nodes, &status));
 }
 
 static void test_in_use_by_many(void **state)
@@ -276,7 +284,7 @@ int main(void)
 		TEST(test_in_use),
 		TEST(test_in_use_by_a_mapping),
 		TEST(test_in_use_by_a_bar),
-		TEST(test_in_use_by_a_node_of_nvidia),
+		TEST(test_node_of_nvidia),
 		TEST(test_in_use_by_many),
 		TEST(test_group_not_viable),
 		TEST(test_order),
