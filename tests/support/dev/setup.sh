@@ -13,6 +13,7 @@ packages_test=(
 )
 if [ -e /etc/os-release ] && ! grep -q 'VERSION_ID="1[0-2]"' /etc/os-release; then
 	packages_test[2]=default-jre-headless # newer releases have newer JREs; Kafka takes 17 and above
+	packages_test+=(zstd) # their kernels are packed with it
 fi
 
 setup() { # demo|test

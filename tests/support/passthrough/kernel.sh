@@ -32,7 +32,8 @@ kernel_fetch() {
 		[ -d root/lib/modules ] || { mkdir -p root/lib && ln -s ../usr/lib/modules root/lib/modules; }
 		ls root/lib/modules >version
 		depmod -b root "$(<version)"
-		kernel_uncompress "root/boot/vmlinuz-$(<version)" vmlinux || cp "root/boot/vmlinuz-$(<version)" vmlinux
+		kernel_uncompress "root/boot/vmlinuz-$(<version)" vmlinux >>fetch.log 2>&1 ||
+			cp "root/boot/vmlinuz-$(<version)" vmlinux
 		touch complete
 	) 9>"$kernel_dir/lock"
 }
