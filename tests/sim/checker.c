@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "codec/envelope_headers.h"
 #include "checker_internal.h"
 #include "fresh_fold.h"
 #include "model/partition.h"
@@ -199,57 +200,25 @@ static const char *check_outcomes_are_told(struct reading *reading)
 	return NULL;
 }
 
+/* Somebody else ended by force what this release had begun. */
+static bool overtakes(const struct record *record, const struct record *asked)
+{
+	return asked->type == RECORD_VM_RELEASED && record->type == RECORD_GPU_RELEASED &&
+	       checker_same_text(record->gpu_released.code, "FORCED") &&
+	       checker_same_text(record->gpu_released.vm_id, asked->vm_released.vm_id);
+}
+
 static bool is_told(struct world *world, int32_t partition, const struct record *asked)
 {
 	int64_t at = broker_end(&world->broker, TOPIC_ANSWERS, partition);
 	while (at-- > 0) {
 		const struct record *record =
 			read_record(world, broker_at(&world->broker, TOPIC_ANSWERS, partition, at));
-		if (record && concerns(record, asked->type, record_request_id(asked)))
+		if (record && (concerns(record, asked->type, record_request_id(asked)) ||
+			       overtakes(record, asked)))
 			return true;
 	}
 	return false;
-}
-
-/* "r17/2" -> 2, when it is of the same request. */
-static int attempt_after(const char *assignment_id, const char *of)
-{
-	const char *slash = strrchr(of, '/');
-	size_t len = slash ? (size_t)(slash - of) + 1 : 0;
-	return slash && strncmp(assignment_id, of, len) == 0 ? atoi(assignment_id + len) : 0;
-}
-
-/* That the assignment has ended, or what came after it. */
-static bool is_end_told(struct world *world, int32_t partition, const char *assignment_id)
-{
-	int64_t at = broker_end(&world->broker, TOPIC_ANSWERS, partition);
-	int attempt = attempt_after(assignment_id, assignment_id);
-	while (at-- > 0) {
-		const struct record *record =
-			read_record(world, broker_at(&world->broker, TOPIC_ANSWERS, partition, at));
-		if (record && record->type == RECORD_GPU_RELEASED &&
-		    attempt_after(record->gpu_released.assignment_id, assignment_id) >= attempt)
-			return true;
-		if (record && record->type == RECORD_GPU_ASSIGNED &&
-		    attempt_after(record->gpu_assigned.assignment_id, assignment_id) > attempt)
-			return true;
-	}
-	return false;
-}
-
-static bool is_dead_letter(struct world *world, const struct message *message);
-
-/* Agents here report of what they were told, and that it is detached only when it is to be released. */
-static bool is_report_done(struct world *world, const struct message *message,
-			   const struct gpu_attachment *report)
-{
-	bool ends = checker_same_text(report->state, "FAILED") ||
-		    checker_same_text(report->state, "DETACHED");
-	if (checker_same_text(report->state, "EXPLODED"))
-		return is_dead_letter(world, message);
-	if (!ends || checker_same_text(report->host, "nohost"))
-		return true;
-	return is_end_told(world, message->partition, report->assignment_id);
 }
 
 static bool is_dead_letter(struct world *world, const struct message *message)
@@ -265,6 +234,53 @@ static bool is_dead_letter(struct world *world, const struct message *message)
 			return true;
 	}
 	return false;
+}
+
+/* "r17/2": of the request "r17"? */
+static bool is_attempt_of(const char *assignment_id, const char *other)
+{
+	const char *slash = strrchr(other, '/');
+	size_t len = slash ? (size_t)(slash - other) + 1 : 0;
+	return slash && strncmp(assignment_id, other, len) == 0;
+}
+
+static bool is_told_since(struct world *world, int32_t partition, const char *assignment_id,
+			  long long revision)
+{
+	int64_t at = broker_end(&world->broker, TOPIC_ANSWERS, partition);
+	while (at-- > 0) {
+		const struct message *answer =
+			broker_at(&world->broker, TOPIC_ANSWERS, partition, at);
+		const struct record *record = read_record(world, answer);
+		const char *text = header_text(world, answer, "ce_revision");
+		bool of_it = (record->type == RECORD_GPU_ASSIGNED &&
+			      is_attempt_of(record->gpu_assigned.assignment_id, assignment_id)) ||
+			     (record->type == RECORD_GPU_RELEASED &&
+			      is_attempt_of(record->gpu_released.assignment_id, assignment_id));
+		if (of_it && text && atoll(text) >= revision)
+			return true;
+	}
+	return false;
+}
+
+/* What this report caused, by the position that it was decided at, has been told, or what came of it. */
+static bool is_report_done(struct world *world, const struct message *message,
+			   const struct gpu_attachment *report)
+{
+	struct reading reading = { .world = world, .partition = message->partition };
+	if (checker_same_text(report->state, "EXPLODED"))
+		return is_dead_letter(world, message);
+	if (read_log(&reading))
+		return false;
+	for (size_t i = 0; i < reading.n; i++) {
+		const struct message *logged = reading.records[i].message;
+		if (reading.records[i].record &&
+		    headers_applied(logged->headers, logged->n_headers).attachments ==
+			    message->offset)
+			return is_told_since(world, message->partition, report->assignment_id,
+					     (long long)i);
+	}
+	return true;
 }
 
 static bool is_forwarded(struct world *world, const struct message *message, int32_t to)
@@ -300,8 +316,9 @@ const char *check_commit(struct world *world, enum topic input, int32_t partitio
 					       : is_forwarded(world, message, to);
 		}
 		if (!done)
-			return WRONG("%s offset %lld is committed and nothing came of it",
-				     topic_name(input), (long long)at);
+			return WRONG("%s offset %lld (%s) is committed and nothing came of it",
+				     topic_name(input), (long long)at,
+				     record ? record_info(record->type)->name : "unreadable");
 	}
 	return NULL;
 }

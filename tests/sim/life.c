@@ -198,20 +198,21 @@ static bool is_released(struct life *life, int32_t partition, const char *assign
 	return false;
 }
 
-/* An assignment that was answered, at random; NULL: none was drawn. */
+/* An assignment that was answered, mostly one of the newest; NULL: there is none. */
 static const struct gpu_assigned *draw_assignment(struct life *life, int32_t partition)
 {
-	int64_t n = broker_end(&life->world.broker, TOPIC_ANSWERS, partition);
-	for (int tries = 0; tries < 8 && n > 0; tries++) {
-		/* Mostly one of the newest. */
-		int64_t back = life_draw_below(life, (int)(tries % 2 ? n : n < 8 ? n : 8));
-		const struct record *record =
-			read_record(&life->world, broker_at(&life->world.broker, TOPIC_ANSWERS,
-							    partition, n - 1 - back));
-		if (record && record->type == RECORD_GPU_ASSIGNED)
-			return &record->gpu_assigned;
+	int64_t at = broker_end(&life->world.broker, TOPIC_ANSWERS, partition);
+	int skip = life_draw_below(life, life_draw_below(life, 3) ? 2 : 10);
+	const struct gpu_assigned *found = NULL;
+	while (at-- > 0 && skip >= 0) {
+		const struct record *record = read_record(
+			&life->world, broker_at(&life->world.broker, TOPIC_ANSWERS, partition, at));
+		if (!record || record->type != RECORD_GPU_ASSIGNED)
+			continue;
+		found = &record->gpu_assigned;
+		skip--;
 	}
-	return NULL;
+	return found;
 }
 
 void life_report(struct life *life, int32_t partition)

@@ -69,18 +69,22 @@ static void act(struct life *life)
 	int32_t partition = life_draw_below(life, SIM_PARTITIONS);
 	int what = life_draw_below(life, 100);
 
-	if (what < 42)
+	if (what < 35)
 		work(life);
-	else if (what < 44)
+	else if (what < 38)
+		world_run(&life->world); /* all that can be done is done: there is more to disturb */
+	else if (what < 40)
 		life_command(life, partition);
+	else if (what < 46)
+		life_report(life, partition);
 	else if (what < 60)
 		life_ask(life, partition);
 	else if (what < 64)
 		life_ask_again(life);
 	else if (what < 65)
 		life_compact(life, partition);
-	else if (what < 68)
-		life_report(life, partition);
+	else if (what < 67)
+		life_report(life, 1);
 	else if (what < 71)
 		pass_time(life);
 	else if (what < 74)
