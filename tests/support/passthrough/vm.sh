@@ -18,7 +18,7 @@
 # Variants: --append intel_iommu=off (no IOMMU), --append intremap=off (no interrupt remapping).
 #
 # It needs what `./dev setup test` installs, and a build for the nested VM's guest. By hand:
-#   tests/support/with.sh kafka redis -- tests/support/passthrough/vm.sh --timeout 600 -- bash -c 'lspci; ...'
+#   tests/support/with.sh kafka redis -- tests/support/passthrough/vm.sh --timeout 600 -- bash -c 'modprobe vfio-pci; ...'
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 . "$here/kernel.sh"
@@ -51,6 +51,7 @@ SOURCE_DIR=${SOURCE_DIR:-$kernel_checkout}
 BUILD_DIR=${BUILD_DIR:-$SOURCE_DIR/build/dev}
 export TEST_DIR SOURCE_DIR BUILD_DIR
 mkdir -p "$TEST_DIR"
+TEST_DIR=$(realpath "$TEST_DIR")
 job=$(mktemp -d "$TEST_DIR/vm.XXXXXX") # between this script and init
 
 # The addresses of servers beside the VM, as the VM sees them.
