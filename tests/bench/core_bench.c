@@ -94,7 +94,9 @@ static void start(struct bench *b, int n_hosts)
 	b->n_hosts = n_hosts;
 	b->catalog = catalog_new();
 	b->state = shard_state_new(&options, b->catalog);
-	const struct vm_pool_defined pool = { "1", "pool", "external", "pack" };
+	const struct vm_pool_defined pool = {
+		.pool_id = "1", .name = "pool", .attach = "external", .attach_attempts = 1
+	};
 	const char *error;
 	if (catalog_fold_pool(b->catalog, &pool, &error) != 0)
 		abort();

@@ -89,7 +89,8 @@ int main(int argc, char **argv)
 				     .vm_pool_defined = { .pool_id = pool,
 							  .name = pool,
 							  .attach = "external",
-							  .policy = "pack" } };
+							  .policy = "pack",
+							  .attach_attempts = 1 } };
 	publish(&fleet, TOPIC_CATALOG, 0, key, &definition);
 	for (int h = 0; h < hosts; h++) {
 		snprintf(host, sizeof(host), "host-%s-%d", pool, h);
