@@ -7,21 +7,31 @@
 
 #include "base/limits.h"
 
-/* Where a <hostdev> can be: elsewhere (in somebody's <metadata>) it means nothing. */
-static const char *const hostdev_path[] = { "domain", "devices", "hostdev" };
-enum { HOSTDEV_DEPTH = 3 };
+/* Where devices are: the same elements elsewhere (in somebody's <metadata>) mean nothing. */
+static const char *const devices_path[] = { "domain", "devices" };
+
+/* How many elements there are above one. */
+enum {
+	DEVICE_DEPTH = 2,
+	PART_DEPTH = 3,	   /* of a device: its <source>, <alias>, <address> in the guest */
+	ADDRESS_DEPTH = 4, /* on the host, in <source> */
+};
 
 struct scan {
 	const struct unit *unit;
-	struct domain_functions found;
+	struct domain_devices found;
+	bool is_domain;
+	bool is_used[DOMAIN_BUSES];
 	size_t depth;
-	size_t on_path; /* elements of hostdev_path, from the root, that we are in */
-	bool is_pci;	/* the <hostdev> is */
+	size_t on_path; /* elements of devices_path, from the root, that we are in */
+
+	/* The device that we are in. */
+	bool is_hostdev; /* a PCI one */
 	bool in_source;
 	bool has_address;
 	struct pci_address address; /* on the host */
 	char alias[DOMAIN_ALIAS_BYTES];
-	bool is_domain;
+	unsigned long port; /* the bus behind it; 0: it is no PCIe port, or takes nothing */
 };
 
 static const char *attribute(const XML_Char **attributes, const char *name)
@@ -58,35 +68,60 @@ static void read_address(struct scan *scan, const XML_Char **attributes)
 						      .function = (uint8_t)function };
 }
 
+static void on_device(struct scan *scan, const char *name, const XML_Char **attributes)
+{
+	const char *type = attribute(attributes, "type"), *model = attribute(attributes, "model");
+	bool is_pci = strcmp(type, "pci") == 0;
+	scan->is_hostdev = is_pci && strcmp(name, "hostdev") == 0;
+	scan->has_address = false;
+	scan->alias[0] = '\0';
+	scan->port = 0;
+	if (is_pci && strcmp(name, "controller") == 0 &&
+	    (strcmp(model, "pcie-root-port") == 0 ||
+	     strcmp(model, "pcie-switch-downstream-port") == 0) &&
+	    !number(attribute(attributes, "index"), DOMAIN_BUSES - 1, &scan->port))
+		scan->port = 0;
+}
+
+static void on_part(struct scan *scan, const char *name, const XML_Char **attributes)
+{
+	unsigned long bus;
+	if (strcmp(name, "source") == 0)
+		scan->in_source = true;
+	else if (strcmp(name, "alias") == 0)
+		snprintf(scan->alias, sizeof(scan->alias), "%s", attribute(attributes, "name"));
+	else if (strcmp(name, "target") == 0 &&
+		 strcmp(attribute(attributes, "hotplug"), "off") == 0)
+		scan->port = 0;
+	else if (strcmp(name, "address") == 0 &&
+		 strcmp(attribute(attributes, "type"), "pci") == 0 &&
+		 number(attribute(attributes, "bus"), DOMAIN_BUSES - 1, &bus))
+		scan->is_used[bus] = true;
+}
+
 static void on_start(void *context, const XML_Char *name, const XML_Char **attributes)
 {
 	struct scan *scan = context;
 	size_t depth = scan->depth++;
 	if (depth == 0)
-		scan->is_domain = strcmp(name, hostdev_path[0]) == 0;
-	if (depth < HOSTDEV_DEPTH && scan->on_path == depth &&
-	    strcmp(name, hostdev_path[depth]) == 0) {
-		scan->on_path++;
-		if (scan->on_path < HOSTDEV_DEPTH)
-			return;
-		scan->is_pci = strcmp(attribute(attributes, "type"), "pci") == 0;
-		scan->has_address = false;
-		scan->alias[0] = '\0';
+		scan->is_domain = strcmp(name, devices_path[0]) == 0;
+	if (depth < DEVICE_DEPTH) {
+		if (scan->on_path == depth && strcmp(name, devices_path[depth]) == 0)
+			scan->on_path++;
+	} else if (scan->on_path < DEVICE_DEPTH) {
 		return;
-	}
-	if (scan->on_path < HOSTDEV_DEPTH)
-		return;
-	if (depth == HOSTDEV_DEPTH && strcmp(name, "source") == 0)
-		scan->in_source = true;
-	else if (depth == HOSTDEV_DEPTH && strcmp(name, "alias") == 0)
-		snprintf(scan->alias, sizeof(scan->alias), "%s", attribute(attributes, "name"));
-	else if (depth == HOSTDEV_DEPTH + 1 && scan->in_source && strcmp(name, "address") == 0)
+	} else if (depth == DEVICE_DEPTH) {
+		on_device(scan, name, attributes);
+	} else if (depth == PART_DEPTH) {
+		on_part(scan, name, attributes);
+	} else if (depth == ADDRESS_DEPTH && scan->in_source && strcmp(name, "address") == 0) {
 		read_address(scan, attributes);
+	}
 }
 
 static void take(struct scan *scan)
 {
-	struct domain_functions *found = &scan->found;
+	struct domain_devices *found = &scan->found;
 	for (size_t i = 0; i < scan->unit->n; i++)
 		if (!found->has[i] &&
 		    pci_address_compare(scan->unit->functions[i], scan->address) == 0) {
@@ -102,17 +137,19 @@ static void on_end(void *context, const XML_Char *name)
 	(void)name;
 	struct scan *scan = context;
 	size_t depth = --scan->depth;
-	if (depth == HOSTDEV_DEPTH)
+	if (depth == PART_DEPTH)
 		scan->in_source = false;
-	if (depth >= scan->on_path)
-		return;
-	if (scan->on_path == HOSTDEV_DEPTH && scan->is_pci && scan->has_address)
-		take(scan);
-	scan->on_path = depth;
+	if (depth == DEVICE_DEPTH && scan->on_path == DEVICE_DEPTH) {
+		if (scan->is_hostdev && scan->has_address)
+			take(scan);
+		if (scan->port)
+			scan->found.has_free_port[scan->port] = true;
+	}
+	if (depth < scan->on_path)
+		scan->on_path = depth;
 }
 
-int domain_xml_find(const char *xml, const struct unit *unit,
-		    struct domain_functions *ret_functions)
+int domain_xml_find(const char *xml, const struct unit *unit, struct domain_devices *ret_devices)
 {
 	size_t len = strlen(xml);
 	if (len > LIMIT_DOMAIN_XML_BYTES)
@@ -125,11 +162,13 @@ int domain_xml_find(const char *xml, const struct unit *unit,
 	XML_ParserFree(parser);
 	if (!is_xml || !scan.is_domain)
 		return 1;
-	*ret_functions = scan.found;
+	for (size_t i = 0; i < DOMAIN_BUSES; i++)
+		scan.found.has_free_port[i] &= !scan.is_used[i];
+	*ret_devices = scan.found;
 	return 0;
 }
 
-void domain_xml_hostdev(struct pci_address function, struct buf *xml)
+void domain_xml_hostdev(struct pci_address function, unsigned int bus, struct buf *xml)
 {
 	/* User aliases begin with "ua-" and have no dots. */
 	buf_printf(xml,
@@ -137,8 +176,13 @@ void domain_xml_hostdev(struct pci_address function, struct buf *xml)
 		   "<driver name='vfio'/>"
 		   "<source><address domain='0x%04x' bus='0x%02x' slot='0x%02x' "
 		   "function='0x%x'/></source>"
-		   "<alias name='ua-gpubus-%04x-%02x-%02x-%x'/>"
-		   "</hostdev>",
+		   "<alias name='ua-gpubus-%04x-%02x-%02x-%x'/>",
 		   function.domain, function.bus, function.device, function.function,
 		   function.domain, function.bus, function.device, function.function);
+	if (bus)
+		buf_printf(xml,
+			   "<address type='pci' domain='0x0000' bus='0x%02x' slot='0x00' "
+			   "function='0x0'/>",
+			   bus);
+	buf_puts(xml, "</hostdev>");
 }

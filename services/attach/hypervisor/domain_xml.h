@@ -11,24 +11,32 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-enum { DOMAIN_ALIAS_BYTES = 128 };
+enum {
+	DOMAIN_ALIAS_BYTES = 128,
+	DOMAIN_BUSES = 256,
+};
 
-/* The functions of a unit that a domain has as host devices, whoever attached them. */
-struct domain_functions {
+struct domain_devices {
+	/* The functions of a unit that the domain has as host devices, whoever attached them. */
 	bool has[LIMIT_FUNCTIONS_PER_UNIT];
 	char aliases[LIMIT_FUNCTIONS_PER_UNIT]
 		    [DOMAIN_ALIAS_BYTES]; /* "": none (a domain that does not
 								     * run) */
 	size_t n;
+	/* By the number of the bus behind it: a PCIe port with nothing on it that takes devices while
+	 * the VM runs. */
+	bool has_free_port[DOMAIN_BUSES];
 };
 
 /* Positive: not a domain's XML, or larger than LIMIT_DOMAIN_XML_BYTES. */
 int domain_xml_find(const char *xml, const struct unit *unit,
-		    struct domain_functions *ret_functions) MUST_CHECK;
+		    struct domain_devices *ret_devices) MUST_CHECK;
 
 /*
- * The <hostdev> of one function. Its driver is bound already (managed='no'). It has no address in the
- * guest: libvirt (9.0) plugs function 0 only ("Only PCI device addresses with function=0 are supported"),
- * so each function goes to a port of its own, and libvirt chooses a free one.
+ * The <hostdev> of one function. Its driver is bound already (managed='no'). `bus`: of a port in the guest; 0:
+ * libvirt chooses the place, which for functions without PCI Express is none of a port's.
+ *
+ * libvirt plugs function 0 only ("Only PCI device addresses with function=0 are supported", 9.0), so each
+ * function has a port of its own.
  */
-void domain_xml_hostdev(struct pci_address function, struct buf *xml);
+void domain_xml_hostdev(struct pci_address function, unsigned int bus, struct buf *xml);

@@ -41,7 +41,7 @@ struct session {
 	virConnectPtr connection;
 	virDomainPtr domain;
 	bool is_active, is_persistent;
-	struct domain_functions live, config;
+	struct domain_devices live, config;
 };
 
 static void session_close(struct session *session)
@@ -97,13 +97,13 @@ static int find_domain(struct session *session)
 	return silent(session, "look for the VM");
 }
 
-static int read_functions(struct session *session, unsigned int flags,
-			  struct domain_functions *ret_functions)
+static int read_devices(struct session *session, unsigned int flags,
+			struct domain_devices *ret_devices)
 {
 	cleanup(freep) char *xml = session->api->virDomainGetXMLDesc(session->domain, flags);
 	if (!xml)
 		return silent(session, "describe the VM");
-	if (domain_xml_find(xml, session->unit, ret_functions)) {
+	if (domain_xml_find(xml, session->unit, ret_devices)) {
 		buf_puts(session->reason, "libvirt describes the VM in something that is no XML");
 		return HYPERVISOR_SILENT;
 	}
@@ -123,12 +123,12 @@ static int view(struct session *session)
 			       : silent(session, "say whether the VM runs");
 	session->is_active = is_active;
 	session->is_persistent = is_persistent;
-	session->live = session->config = (struct domain_functions){ .n = 0 };
+	session->live = session->config = (struct domain_devices){ .n = 0 };
 	int r = 0;
 	if (is_active)
-		r = read_functions(session, 0, &session->live);
+		r = read_devices(session, 0, &session->live);
 	if (r == 0 && is_persistent)
-		r = read_functions(session, VIR_DOMAIN_XML_INACTIVE, &session->config);
+		r = read_devices(session, VIR_DOMAIN_XML_INACTIVE, &session->config);
 	return r;
 }
 
@@ -187,10 +187,27 @@ static unsigned int missing(const struct session *session, size_t function)
 	return flags;
 }
 
+/* One that is free in all that is to be changed, and then is no more. 0: there is none. */
+static unsigned int take_port(struct session *session, unsigned int flags)
+{
+	for (unsigned int bus = 1; bus < DOMAIN_BUSES; bus++) {
+		bool live = session->live.has_free_port[bus];
+		bool config = session->config.has_free_port[bus];
+		if (((flags & VIR_DOMAIN_AFFECT_LIVE) && !live) ||
+		    ((flags & VIR_DOMAIN_AFFECT_CONFIG) && !config))
+			continue;
+		session->live.has_free_port[bus] = false;
+		session->config.has_free_port[bus] = false;
+		return bus;
+	}
+	return 0;
+}
+
+/* Where there is no port (a machine without PCI Express), libvirt may still know a place. */
 static int attach(struct session *session, size_t function, unsigned int flags)
 {
 	cleanup(buf_deinit) struct buf xml = { 0 };
-	domain_xml_hostdev(session->unit->functions[function], &xml);
+	domain_xml_hostdev(session->unit->functions[function], take_port(session, flags), &xml);
 	if (session->api->virDomainAttachDeviceFlags(session->domain, xml.data, flags) == 0)
 		return 0;
 	return words_explain("libvirt", libvirt_words(session->api),
@@ -259,7 +276,7 @@ static bool is_harmless(const struct libvirt_api *api)
 static int detach_config(struct session *session, size_t function)
 {
 	cleanup(buf_deinit) struct buf xml = { 0 };
-	domain_xml_hostdev(session->unit->functions[function], &xml);
+	domain_xml_hostdev(session->unit->functions[function], 0, &xml);
 	return session->api->virDomainDetachDeviceFlags(session->domain, xml.data,
 							VIR_DOMAIN_AFFECT_CONFIG);
 }

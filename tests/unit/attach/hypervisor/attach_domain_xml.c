@@ -22,12 +22,12 @@
 	"<domain type='kvm'><name>vm-1</name><devices><emulator>/usr/bin/qemu</emulator>" devices  \
 	"</devices></domain>"
 
-static struct domain_functions find(const char *xml, const char *addresses)
+static struct domain_devices find(const char *xml, const char *addresses)
 {
 	struct unit unit = fixture_unit(addresses);
-	struct domain_functions functions;
-	assert_int_equal(domain_xml_find(xml, &unit, &functions), 0);
-	return functions;
+	struct domain_devices devices;
+	assert_int_equal(domain_xml_find(xml, &unit, &devices), 0);
+	return devices;
 }
 
 static void host_devices_are_found_by_their_address_on_the_host(void **state)
@@ -35,7 +35,7 @@ static void host_devices_are_found_by_their_address_on_the_host(void **state)
 	(void)state;
 	const char *xml = DOMAIN(HOSTDEV("pci", AT_01_00_1, "ua-gpubus-0000-01-00-1")
 					 HOSTDEV("pci", AT_01_00_0, "hostdev0"));
-	struct domain_functions found =
+	struct domain_devices found =
 		find(xml, "0000:01:00.0 0000:01:00.1 0000:09:00.0 0001:01:00.0");
 	assert_int_equal(found.n, 2);
 	assert_true(found.has[0] && found.has[1] && !found.has[2] && !found.has[3]);
@@ -78,6 +78,31 @@ static void a_device_after_others_is_found(void **state)
 	assert_string_equal(find(xml, "0000:01:00.0").aliases[0], "b");
 }
 
+#define PORT(index, model, inside)                                                                 \
+	"<controller type='pci' index='" index "' model='" model "'>" inside                       \
+	"<address type='pci' domain='0x0000' bus='0x00' slot='0x01' function='0x0'/></controller>"
+
+static void ports_are_free_when_nothing_is_behind_them(void **state)
+{
+	(void)state;
+	const char *xml = DOMAIN(
+		PORT("0", "pcie-root", "") PORT("1", "pcie-root-port", "") PORT(
+			"2", "pcie-root-port", "<target chassis='2' hotplug='off'/>")
+			PORT("3", "pcie-root-port",
+			     "<target chassis='3'/>") PORT("4", "pcie-switch-downstream-port",
+							   "") PORT("5", "pcie-to-pci-bridge", "")
+				PORT("256", "pcie-root-port",
+				     "") "<rng><address type='pci' bus='0x01' slot='0x00' "
+					 "function='0x0'/></rng>"
+					 "<disk><source><address type='pci' "
+					 "bus='0x03'/></source></disk>" HOSTDEV(
+						 "pci", "domain='0' bus='4' slot='0' function='0'",
+						 "a"));
+	struct domain_devices found = find(xml, "0000:01:00.0");
+	for (size_t bus = 0; bus < DOMAIN_BUSES; bus++)
+		assert_int_equal(found.has_free_port[bus], bus == 3 || bus == 4);
+}
+
 static void what_is_no_domain_is_not_read(void **state)
 {
 	(void)state;
@@ -96,8 +121,8 @@ static void what_is_no_domain_is_not_read(void **state)
 	};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct unit unit = fixture_unit("0000:01:00.0");
-		struct domain_functions functions;
-		assert_int_equal(domain_xml_find(texts[i], &unit, &functions), 1);
+		struct domain_devices devices;
+		assert_int_equal(domain_xml_find(texts[i], &unit, &devices), 1);
 	}
 	free(large);
 }
@@ -108,7 +133,8 @@ static void what_is_written_is_found(void **state)
 	struct unit unit = fixture_unit("10000:01:1f.7");
 	struct buf xml = { 0 };
 	buf_puts(&xml, "<domain><devices>");
-	domain_xml_hostdev(unit.functions[0], &xml);
+	domain_xml_hostdev(unit.functions[0], 7, &xml);
+	assert_non_null(strstr(xml.data, "bus='0x07' slot='0x00' function='0x0'"));
 	buf_puts(&xml, "</devices></domain>");
 	assert_string_equal(find(xml.data, "10000:01:1f.7").aliases[0], "ua-gpubus-10000-01-1f-7");
 	buf_deinit(&xml);
@@ -120,6 +146,7 @@ int main(void)
 		cmocka_unit_test(host_devices_are_found_by_their_address_on_the_host),
 		cmocka_unit_test(other_devices_and_places_mean_nothing),
 		cmocka_unit_test(a_device_after_others_is_found),
+		cmocka_unit_test(ports_are_free_when_nothing_is_behind_them),
 		cmocka_unit_test(what_is_no_domain_is_not_read),
 		cmocka_unit_test(what_is_written_is_found),
 	};
