@@ -6,6 +6,7 @@
 
 #include "attach/attach.h"
 #include "attach/host_lock.h"
+#include "attach/move.h"
 #include "attach/options.h"
 #include "base/log.h"
 #include "bus/topics.h"
@@ -22,10 +23,12 @@ static int claim(const struct attach_options *options)
 	cleanup(buf_deinit) struct buf error = { 0 };
 	int r = state_dir_take(options->state_dir, &error);
 	if (r == 0)
+		r = host_lock_take(options->sysfs_dir, options->proc_dir, &error);
+	if (r == 0)
+		r = move_check(options, &error);
+	if (r == 0)
 		r = pool_claim(options->state_dir, options->host, options->pool_id,
 			       options->move_pool, &error);
-	if (r == 0)
-		r = host_lock_take(options->sysfs_dir, options->proc_dir, &error);
 	if (r)
 		log_error("%s", error.data);
 	return r;

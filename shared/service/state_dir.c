@@ -116,6 +116,17 @@ static int write_pool(const char *path, const char *pool_id)
 	return state_file_write(path, text.data, text.len);
 }
 
+int pool_claimed(const char *host_dir, char **ret_pool)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/pool", host_dir);
+	char *pool = NULL;
+	int r = read_pool(path, &pool);
+	if (r == 0)
+		*ret_pool = pool;
+	return r;
+}
+
 int pool_claim(const char *host_dir, const char *host, const char *pool_id, bool move,
 	       struct buf *error)
 {

@@ -22,6 +22,9 @@ int state_dir_take(const char *dir, struct buf *error) MUST_CHECK;
 int pool_claim(const char *host_dir, const char *host, const char *pool_id, bool move,
 	       struct buf *error) MUST_CHECK;
 
+/* The pool that is remembered there, which the caller frees; NULL: none. Negative: -errno. */
+int pool_claimed(const char *host_dir, char **ret_pool) MUST_CHECK;
+
 /* Replaces the file at `path` in one step, so that a crash leaves the old or the new; on the disk when it
  * returns. Negative: -errno. */
 int state_file_write(const char *path, const char *text, size_t len) MUST_CHECK;
