@@ -154,12 +154,15 @@ const char *record_event_type(enum record_type type)
 		[RECORD_VM_RELEASED] = "gpubus.VmReleased",
 		[RECORD_MIGRATION_CHECK] = "gpubus.MigrationCheck",
 		[RECORD_GPU_ATTACHMENT] = "gpubus.GpuAttachment",
+		[RECORD_OPERATOR_COMMAND] = "gpubus.OperatorCommand",
 		[RECORD_EPOCH_STARTED] = "gpubus.EpochStarted",
 		[RECORD_GPU_ASSIGNED] = "gpubus.GpuAssigned",
 		[RECORD_GPU_RELEASED] = "gpubus.GpuReleased",
 		[RECORD_REQUEST_REJECTED] = "gpubus.RequestRejected",
 		[RECORD_REQUEST_COMPLETED] = "gpubus.RequestCompleted",
 		[RECORD_MIGRATION_VERDICT] = "gpubus.MigrationVerdict",
+		[RECORD_HOST_MARKED] = "gpubus.HostMarked",
+		[RECORD_GPU_MARKED] = "gpubus.GpuMarked",
 	};
 	return types[type];
 }
