@@ -51,8 +51,12 @@ static void mark_host(struct deciding *deciding, bool cordon)
 		return;
 	}
 	if (cordon == (mark != NULL)) {
+		bool elsewhere = fleet_is_marked(&state->fleet, command->host, FLEET_WHOLE_HOST);
 		change_nothing(deciding, "host", command->host,
-			       cordon ? "cordoned already" : "not cordoned", mark);
+			       cordon	   ? "cordoned already"
+			       : elsewhere ? "cordoned under another pool only: open it there"
+					   : "not cordoned",
+			       mark);
 		return;
 	}
 	struct host_marked marked = {
@@ -111,8 +115,13 @@ static void mark_gpu(struct deciding *deciding, bool quarantine)
 		return;
 	}
 	if (quarantine == (mark != NULL)) {
+		bool elsewhere = fleet_is_marked(&state->fleet, name, address);
 		change_nothing(deciding, "GPU", gpu_id,
-			       quarantine ? "in quarantine already" : "not in quarantine", mark);
+			       quarantine ? "in quarantine already"
+			       : elsewhere
+				       ? "in quarantine under another pool only: return it there"
+				       : "not in quarantine",
+			       mark);
 		return;
 	}
 	struct gpu_marked marked = {

@@ -72,7 +72,8 @@ static void act(struct life *life)
 	if (what < 35)
 		work(life);
 	else if (what < 38)
-		world_run(&life->world); /* all that can be done is done: there is more to disturb */
+		world_run(
+			&life->world); /* all that can be done is done: there is more to disturb */
 	else if (what < 40)
 		life_command(life, partition);
 	else if (what < 46)

@@ -66,7 +66,8 @@ static void a_cordon_outlives_its_host(void **state)
 	world_host(w, "h1 T4@05");
 	assert_non_null(strstr(world_ask(w, "r4 vm2 T4*1"), "1 on host h1 that is cordoned"));
 	assert_string_equal(world_command(w, "c3 UNCORDON_HOST h1"),
-			    "NOTHING_CHANGED: host h1 is not cordoned");
+			    "NOTHING_CHANGED: host h1 is cordoned under another pool only: open it "
+			    "there");
 	w->pool = "1";
 	/* It is taken back though the host is gone. */
 	world_remove_gpu(w, "h1/0000:01:00.0");
@@ -150,6 +151,10 @@ static void a_quarantine_outlives_its_gpu(void **state)
 	w->pool = "2";
 	world_host(w, "h1 P4*1");
 	assert_non_null(strstr(world_ask(w, "r2 vm1 P4*1"), "1 in quarantine"));
+	assert_string_equal(
+		world_command(w, "c1b RETURN_GPU h1/01"),
+		"NOTHING_CHANGED: GPU h1/0000:01:00.0 is in quarantine under another pool "
+		"only: return it there");
 	assert_string_equal(world_command(w, "c2 QUARANTINE_GPU h1/01"),
 			    "h1/0000:01:00.0 QUARANTINED");
 	w->pool = "1";

@@ -38,6 +38,20 @@ static void a_target(void **state)
 			    "HOST_UNKNOWN: pool 1 has no host h9; its hosts: h1, h2, h3");
 }
 
+/* It has room for another of this kind, but the VM is there already. */
+static void the_present_host_is_no_candidate(void **state)
+{
+	struct world *w = *state;
+	world_host(w, "h1 P4*4");
+	world_ask(w, "r1 vm1 P4*2");
+	assert_string_equal(world_migrate(w, "m1 vm1"), "no | h1 CURRENT_HOST");
+	world_host(w, "h2 P4*2");
+	world_command(w, "c1 CORDON_HOST h2");
+	assert_string_equal(world_migrate(w, "m2 vm1"), "no | h1 CURRENT_HOST | h2 HOST_CORDONED");
+	world_command(w, "c2 UNCORDON_HOST h2");
+	assert_string_equal(world_migrate(w, "m3 vm1"), "h2 01 02 | h2 FITS | h1 CURRENT_HOST");
+}
+
 static void what_cannot_be_checked(void **state)
 {
 	struct world *w = *state;
@@ -93,9 +107,13 @@ int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
-		STORY(any_host_best_first),	     STORY(a_target),
-		STORY(what_cannot_be_checked),	     STORY(a_vm_whose_gpus_are_being_released),
-		STORY(a_no_waits_until_it_is_known), STORY(other_boards_of_the_model_will_do),
+		STORY(any_host_best_first),
+		STORY(the_present_host_is_no_candidate),
+		STORY(a_target),
+		STORY(what_cannot_be_checked),
+		STORY(a_vm_whose_gpus_are_being_released),
+		STORY(a_no_waits_until_it_is_known),
+		STORY(other_boards_of_the_model_will_do),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
