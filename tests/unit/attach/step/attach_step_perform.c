@@ -110,6 +110,7 @@ static void test_what_the_hypervisor_says(void **state)
 		perform(fake, &hypervisor, STEP_PLUG, &unit, &result);
 		assert_int_equal(result.outcome, cases[i].plug);
 		assert_int_equal(result.code, cases[i].plug_code);
+		assert_int_equal(result.facts.n, 0);
 		assert_true(result.outcome == STEP_DONE || strstr(result.reason, "its words"));
 		perform(fake, &hypervisor, STEP_UNPLUG, &unit, &result);
 		assert_int_equal(result.outcome, cases[i].unplug);

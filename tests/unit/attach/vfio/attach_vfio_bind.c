@@ -186,6 +186,7 @@ static void test_what_was_on_vfio_is_not_put_back(void **state)
 	struct vfio_problem problem;
 	assert_true(vfio_bind(&fake->host, &unit, &problem) > 0);
 	assert_string_equal(fake_driver(fake, GPU), "vfio-pci");
+	assert_null(strstr(fake->writes.data, GPU));
 }
 
 static void test_device_vanishes(void **state)

@@ -231,6 +231,10 @@ static void test_in_use_by_many(void **state)
 	assert_int_equal(problem.code, ATTACH_IN_USE);
 	assert_non_null(strstr(problem.reason, "ffmpeg (pid "));
 	assert_non_null(strstr(problem.reason, ") and 5 more"));
+	size_t n_named = 0;
+	for (const char *name = problem.reason; (name = strstr(name, "ffmpeg")); name++)
+		n_named++;
+	assert_int_equal(n_named, 4);
 }
 
 static void test_group_not_viable(void **state)

@@ -72,6 +72,20 @@ static void test_no_reset_at_all(void **state)
 	assert_clean(fake, &unit);
 }
 
+/* Listed when it was found, and refused now: that is none, too. */
+static void test_reset_that_the_kernel_refuses(void **state)
+{
+	struct fake_host *fake = *state;
+	struct unit unit = bound_unit(fake);
+	struct vfio_problem problem;
+	fake_fault(fake, GPU "/reset", FAKE_ERROR, ENOTTY, 0);
+	fake->hot_reset_fails = "its bus or slot cannot be reset";
+	assert_true(vfio_clean(&fake->host, &unit, &problem) > 0);
+	assert_int_equal(problem.code, ATTACH_RESET_FAILED);
+	fake->host.allow_no_reset = true;
+	assert_clean(fake, &unit);
+}
+
 /* A reset that there is and that fails is no choice of the operator's. */
 static void test_reset_fails(void **state)
 {
@@ -96,6 +110,21 @@ static void test_config_reads_as_nonsense(void **state)
 	fake_attribute(fake, GPU, "config", ones);
 	assert_not_clean(fake, &unit, ATTACH_CONFIG_UNREADABLE,
 			 GPU " answers as ffff:ffff, not as 10de:1bb3");
+	static const unsigned char sane[64] = { 0xde, 0x10, 0xb3, 0x1b, 0x03, 0x00 };
+	unsigned char bridge[64], no_command[64];
+	memcpy(bridge, sane, sizeof(sane));
+	bridge[0x0e] = 0x81; /* of several functions, and a bridge */
+	fake_config(fake, GPU, bridge);
+	assert_not_clean(fake, &unit, ATTACH_CONFIG_UNREADABLE,
+			 "the configuration space of " GPU
+			 " reads as nonsense (command 0003, header type 81)");
+	memcpy(no_command, sane, sizeof(sane));
+	no_command[4] = no_command[5] = 0xff;
+	no_command[0x0e] = 0x80;
+	fake_config(fake, GPU, no_command);
+	assert_not_clean(fake, &unit, ATTACH_CONFIG_UNREADABLE,
+			 "the configuration space of " GPU
+			 " reads as nonsense (command ffff, header type 80)");
 	fake_attribute(fake, GPU, "config", "short");
 	assert_not_clean(fake, &unit, ATTACH_CONFIG_UNREADABLE,
 			 "the configuration space of " GPU " cannot be read: Input/output error");
@@ -230,6 +259,16 @@ static void test_vfio_does_not_let_go(void **state)
 	assert_given(fake, "vfio-pci", "snd_hda_intel");
 }
 
+static void test_the_first_of_two_problems_is_told(void **state)
+{
+	struct fake_host *fake = *state;
+	struct unit unit = bound_unit(fake);
+	fake_fault(fake, GPU "/driver/unbind", FAKE_ERROR, EBUSY, 0);
+	fake_fault(fake, AUDIO "/driver/unbind", FAKE_ERROR, EIO, 0);
+	give(fake, &unit, "nouveau", "snd_hda_intel", ATTACH_DRIVER_NOT_RESTORED,
+	     "driver vfio-pci did not let go of " GPU ": Device or resource busy");
+}
+
 static void test_another_driver_has_come_between(void **state)
 {
 	struct fake_host *fake = *state;
@@ -268,6 +307,7 @@ int main(void)
 		TEST(test_each_function_by_itself),
 		TEST(test_together),
 		TEST(test_no_reset_at_all),
+		TEST(test_reset_that_the_kernel_refuses),
 		TEST(test_reset_fails),
 		TEST(test_config_reads_as_nonsense),
 		TEST(test_device_vanishes_in_its_reset),
@@ -278,6 +318,7 @@ int main(void)
 		TEST(test_stays_on_vfio),
 		TEST(test_driver_is_not_there_any_more),
 		TEST(test_vfio_does_not_let_go),
+		TEST(test_the_first_of_two_problems_is_told),
 		TEST(test_another_driver_has_come_between),
 		TEST(test_override_stays),
 		TEST(test_gone_while_given_back),

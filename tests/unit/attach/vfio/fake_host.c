@@ -78,6 +78,11 @@ void fake_attribute(struct fake_host *fake, const char *address, const char *nam
 	write_path(path, text, strlen(text));
 }
 
+void fake_config(struct fake_host *fake, const char *address, const unsigned char config[64])
+{
+	write_path(function_file(fake, address, "config"), config, 64);
+}
+
 /* ---- drivers ------------------------------------------------------------------------------- */
 
 static bool driver_is_loaded(struct fake_host *fake, const char *driver)
@@ -254,7 +259,7 @@ void fake_function(struct fake_host *fake, const char *address, const char *driv
 	fake_attribute(fake, address, "driver_override", "(null)\n");
 	fake_attribute(fake, address, "reset", "");
 	fake_attribute(fake, address, "reset_method", "flr bus\n");
-	write_path(function_file(fake, address, "config"), config, sizeof(config));
+	fake_config(fake, address, config);
 	if (*driver) {
 		load_driver(fake, driver);
 		fake_bind(fake, address, driver);

@@ -60,6 +60,7 @@ struct unit fake_unit_of(const char *address, const char *second);
 void fake_write(struct fake_host *fake, const char *path, const char *text);
 void fake_attribute(struct fake_host *fake, const char *address, const char *name,
 		    const char *text);
+void fake_config(struct fake_host *fake, const char *address, const unsigned char config[64]);
 void fake_remove(struct fake_host *fake, const char *path);
 void fake_fault(struct fake_host *fake, const char *at, enum fake_fault_kind kind, int error,
 		int after);
