@@ -18,9 +18,8 @@ def row(point, phase, seen, since):
 def attach(bus, host, point):
     since = time.monotonic()
     assigned = host.assignment("vm", 1)
-    agent = host.agent(environment={"GPUBUS_CRASH_AT": point})
     bus.decide("GpuAssigned", assigned)
-    agent.wait_killed()
+    host.agent(environment={"GPUBUS_CRASH_AT": point}).wait_killed()
     agent = host.agent()
     report = bus.wait_report(assigned, "ATTACHED")
     agent.stop()
@@ -30,9 +29,9 @@ def attach(bus, host, point):
 
 def detach(bus, host, point, assigned):
     since = time.monotonic()
-    agent = host.agent(environment={"GPUBUS_CRASH_AT": point})
+    # It stands in the log before the agent starts: so the first step, and the first report, are of it.
     bus.decide("GpuAssigned", {**assigned, "state": "RELEASING", "release_request_id": "d"})
-    agent.wait_killed()
+    host.agent(environment={"GPUBUS_CRASH_AT": point}).wait_killed()
     agent = host.agent()
     report = bus.wait_report(assigned, "DETACHED")
     agent.stop()

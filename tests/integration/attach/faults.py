@@ -56,7 +56,7 @@ def test_without_a_step_program_the_agent_waits(bus):
     agent = host.agent("--step-program", program)
     assigned = host.assignment("vm", 1)
     bus.decide("GpuAssigned", assigned)
-    agent.wait_line("waiting: steps", "cannot be started: no such file")
+    agent.wait_line("waiting: steps", "cannot be started: No such file")
     program.symlink_to(Path(__file__).with_name("play_step.py"))
     bus.wait_report(assigned, "BOUND", "VM_ABSENT")
     agent.wait_line("no longer waiting: steps")

@@ -6,8 +6,10 @@
     faults/VERB     what goes wrong: "hang", "crash", "nonsense" or "failed CODE"
 
 Each step is a line "play VERB ADDRESS" on the standard error, which is the agent's log."""
+import ctypes
 import json
 import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +19,16 @@ HOST = Path(os.environ["PLAY_HOST"])
 
 def read(path):
     return path.read_text() if path.exists() else None
+
+
+def die_with_parent():
+    """As the real one: a step must not outlive its agent."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    if output.poll(0):
+        sys.exit(2)
 
 
 def wait_for_ever():
@@ -61,6 +73,7 @@ def act(step, unit, life):
 
 
 def main():
+    die_with_parent()
     step = json.load(sys.stdin)
     address = step["functions"][0]
     print(f"play {step['step']} {address}", file=sys.stderr, flush=True)
@@ -73,7 +86,9 @@ def main():
     if step["step"] == "look":
         return look(step, unit, life)
     result = act(step, unit, life)
-    path.write_text(json.dumps(unit))
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(unit))
+    fresh.rename(path)
     return result
 
 
