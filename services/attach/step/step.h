@@ -6,6 +6,9 @@
  *
  * Every step may be repeated: it looks first and does what is still to be done. A step that fails puts
  * back what it has changed itself. It acts on nothing but the unit's functions.
+ *
+ *   echo '{"step": "bind", "functions": ["0000:01:00.0", "0000:01:00.1"]}' | gpubus-attach-step
+ *   {"outcome":"failed","code":"IN_USE","reason":"0000:01:00.0 is open in Xorg (pid 812, card0)"}
  */
 #pragma once
 
@@ -17,9 +20,9 @@
 enum step_verb {
 	STEP_LOOK,	/* fills result.facts, changes nothing */
 	STEP_BIND,	/* prechecks, then every function on vfio-pci */
-	STEP_PLUG,	/* the VM gets all functions */
+	STEP_PLUG,	/* prechecks; all functions are on vfio-pci; the VM gets them */
 	STEP_UNPLUG,	/* the VM is asked to let go of them, and has done so */
-	STEP_CLEAN,	/* reset, and the configuration space reads sane */
+	STEP_CLEAN,	/* on vfio-pci (else bound), nobody has them open; reset; they answer */
 	STEP_GIVE_BACK, /* every function to step.drivers, its override removed */
 	STEP_VERBS
 };
@@ -36,7 +39,8 @@ struct step {
 enum step_outcome {
 	STEP_DONE,   /* it is so now, whether or not there was something to do */
 	STEP_WAIT,   /* not now; nothing is wrong with the unit: VM_ABSENT, HYPERVISOR_SILENT,
-		      * UNPLUG_PENDING. Try again later */
+		      * UNPLUG_PENDING (also of CLEAN and GIVE_BACK, while a process has the unit's
+		      * node in /dev/vfio open). Try again later */
 	STEP_FAILED, /* it cannot be done: `code` and `reason`; what the step changed is put back, or
 		      * `not_put_back` is set */
 	STEP_STUCK, /* set by whoever runs the process: the deadline passed. Nobody knows what the unit

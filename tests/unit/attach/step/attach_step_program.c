@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -286,6 +287,26 @@ static void test_crash_points(void **state)
 	assert_string_equal(fake_driver(fake, GPU), "nouveau");
 }
 
+/* The agent goes with its step; whoever else has started it does not (as above). */
+static void test_crash_takes_the_agent_along(void **state)
+{
+	struct fake_host *fake = *state;
+	fake_gpu_unit(fake);
+	pid_t agent = fork();
+	assert_true(agent >= 0);
+	if (agent == 0) {
+		struct program program;
+		prctl(PR_SET_NAME, "gpubus-attach");
+		start(fake, NULL, "bind-before", &program);
+		say(&program, bind_gpu);
+		waitpid(program.pid, NULL, 0);
+		_exit(0);
+	}
+	int status;
+	assert_int_equal(waitpid(agent, &status, 0), agent);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 /* Each name in the list is a moment in the code. */
 static void test_crash_points_are_in_the_code(void **state)
 {
@@ -317,6 +338,17 @@ static void test_crash_points(void **state)
 	assert_run(*state, OPTIONS("--crash-points"), "", 1, "", "built without crash points");
 }
 
+static void test_crash_takes_the_agent_along(void **state)
+{
+	struct fake_host *fake = *state;
+	struct program program;
+	cleanup(buf_deinit) struct buf said = { 0 }, complained = { 0 };
+	fake_gpu_unit(fake);
+	start(fake, NULL, "bind-before", &program);
+	say(&program, look);
+	assert_true(WIFEXITED(end(&program, &said, &complained)));
+}
+
 static void test_crash_points_are_in_the_code(void **state)
 {
 	(void)state;
@@ -338,6 +370,7 @@ int main(void)
 		TEST(test_hanging_step_can_be_killed),
 		TEST(test_it_dies_with_its_parent),
 		TEST(test_crash_points),
+		TEST(test_crash_takes_the_agent_along),
 		TEST(test_crash_points_are_in_the_code),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
