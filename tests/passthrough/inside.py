@@ -56,8 +56,13 @@ class Hands:
         Path(path).write_text(text, encoding="utf-8")
 
     def remove(self, address):
-        """From the PCI bus, as if somebody pulled it out: returns at once. It is gone when nobody has it open any more."""
+        """From the PCI bus, as if somebody pulled it out: does not wait until nobody has it open any more."""
         subprocess.Popen(["sh", "-c", 'echo 1 > "$0"', vmhost.Device(address).path / "remove"])
+
+    def unbind(self, name, address):
+        """As somebody does by hand; a program `name` that runs as long as the kernel does not let it go."""
+        path = vmhost.Device(address).path / "driver/unbind"
+        self.programs[name] = subprocess.Popen(["sh", "-c", f'echo "$0" > {path}', address])
 
     def rescan(self):
         (vmhost.PCI / "rescan").write_text("1")
@@ -143,6 +148,9 @@ class Hands:
         program = self.programs.pop(name)
         program.send_signal(number)
         return program.wait(vmhost.PATIENCE)
+
+    def signal(self, name, number):
+        self.programs[name].send_signal(number)
 
     def running(self, name):
         return self.programs[name].poll() is None

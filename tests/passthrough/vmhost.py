@@ -304,14 +304,28 @@ class NestedVm:
 class Table:
     """Scenario x expected x seen x seconds: one line each, as soon as it is known. `finish` fails when one was not as expected.
 
-    expected and seen are shown as they are and compared; a scenario that raises has seen its exception."""
+    expected and seen are shown as they are and compared; a scenario that raises has seen its exception. `keep`: a file that
+    gets the same lines."""
 
-    def __init__(self, *titles, widths=(44, 30, 30)):
-        self.widths, self.failed = widths, 0
+    def __init__(self, *titles, widths=(44, 30, 30), keep=None):
+        self.widths, self.failed, self.keep = widths, 0, keep
+        if keep:
+            keep.parent.mkdir(exist_ok=True)
+            keep.write_text("")
         self._line(titles or ("SCENARIO", "EXPECTED", "SEEN"), "SECONDS")
 
+    def _print(self, line):
+        print(line, flush=True)
+        if self.keep:
+            with self.keep.open("a") as file:
+                file.write(line + "\n")
+
     def _line(self, cells, seconds):
-        print(*(f"{str(c):{w}}" for c, w in zip(cells, self.widths)), f"{seconds:>7}", flush=True)
+        self._print(" ".join((*(f"{str(c):{w}}" for c, w in zip(cells, self.widths)), f"{seconds:>7}")))
+
+    def note(self, text):
+        """A line of its own, about the scenario above."""
+        self._print(f"    {text}")
 
     def check(self, scenario, expected, act):
         """Runs act() and compares what it returns. Returns that."""
