@@ -3,8 +3,8 @@
  */
 #pragma once
 
-/* What each means is in STATUS_TEXT, which all --help pages show (that of scan, which asks nobody, has
- * words of its own). */
+/* What each means is in STATUS_TEXT, which all --help pages show (those of scan and doctor, which ask nobody,
+ * have words of their own). */
 enum exit_status {
 	STATUS_OK = 0,
 	STATUS_ERROR = 1,
@@ -15,7 +15,7 @@ enum exit_status {
 
 #define STATUS_TEXT                                                                                \
 	"Exit status:\n"                                                                           \
-	"  0  done; with --wait: granted, released or allowed; audit: clean\n"                     \
+	"  0  done; with --wait: granted, released, marked or allowed; audit: clean\n"             \
 	"  1  an error, which was printed; get: there is no such ID; audit: not clean\n"           \
 	"  2  the command line, or an event given to it, is wrong\n"                               \
 	"  3  with --wait: refused\n"                                                              \

@@ -16,7 +16,7 @@ ROW = re.compile(r"^\| `([A-Z_]+)` \| (.*?) \|$", re.M)
 
 
 def codes_in_header(text):
-    """{(list, code): meaning}; the lists are rejected, completed and host."""
+    """{(list, code): meaning}; the lists are rejected, completed, host, released and attach."""
     found = {}
     for name, body in LISTS.findall(text.replace("\\\n", "\n")):
         for code, literals in ENTRY.findall(re.sub(r"[ \t]+\n", "\n", body)):
