@@ -33,6 +33,7 @@ struct agent *agent_new(const struct agent_options *options, const struct agent_
 	agent->blank = true;
 	agent->epoch = -1;
 	agent->wake_us = INT64_MAX;
+	agent->moved_since_us = INT64_MAX;
 	arena_init(&agent->arena);
 	return agent;
 }
@@ -337,7 +338,7 @@ void agent_go_on(struct agent *agent, int64_t now_us)
 {
 	if (!agent->caught_up)
 		return;
-	if (agent->moved > 0 && agent->moved_since_us == 0)
+	if (agent->moved > 0 && agent->moved_since_us == INT64_MAX)
 		agent->moved_since_us = now_us;
 	agent->wake_us = INT64_MAX;
 	plan_all(agent, now_us);
@@ -349,7 +350,7 @@ void agent_go_on(struct agent *agent, int64_t now_us)
 	agent->settled = agent->settled && agent->n_running == 0 && !agent->unsaved;
 
 	if (agent->moved == 0)
-		agent->moved_since_us = 0;
+		agent->moved_since_us = INT64_MAX;
 	wake_by(agent, save_at(agent, now_us));
 }
 

@@ -46,7 +46,7 @@ static const struct quarantined_gpu *find_quarantined(const struct quarantined_g
 	return NULL;
 }
 
-/* It ended as its agent reported: clean but for those in quarantine. */
+/* It ended as its agent reported: clean but for those in quarantine; and what was before it was undone. */
 static void trust_the_end(struct book *book, struct assignment *assignment,
 			  const struct quarantined_gpu *list, size_t n)
 {
@@ -54,10 +54,9 @@ static void trust_the_end(struct book *book, struct assignment *assignment,
 		struct claim *claim = &assignment->claims[i];
 		const struct quarantined_gpu *quarantined =
 			find_quarantined(list, n, claim->gpu_id);
-		if (!quarantined) {
-			clear_older(book, claim->gpu_id, assignment->seq);
+		clear_older(book, claim->gpu_id, assignment->seq);
+		if (!quarantined)
 			continue;
-		}
 		enum attach_code code;
 		if (attach_code_by_name(quarantined->code, &code))
 			code = ATTACH_RESET_FAILED;

@@ -35,6 +35,13 @@ static const char *unit_state(const struct claim *claim)
 	return claim->lent && !claim->let_go ? "ATTACHED" : "BOUND";
 }
 
+/* The log gave the unit to two: it is not this one's to call clean. */
+static bool is_anothers(const struct claim *claim)
+{
+	const struct claim *older = claim->older;
+	return older && older->of != claim->of && older->of->state != ASSIGNMENT_ENDED;
+}
+
 static void list_gpus(const struct assignment *assignment, struct arena *arena,
 		      struct gpu_attachment *report)
 {
@@ -46,6 +53,13 @@ static void list_gpus(const struct assignment *assignment, struct arena *arena,
 		report->gpus[i].state = unit_state(claim);
 		if (decisive(claim)->mark)
 			set_marked(&report->gpus[i], decisive(claim));
+		else if (is_anothers(claim))
+			report->gpus[i] = (struct attached_gpu){
+				.gpu_id = claim->gpu_id,
+				.state = "DIRTY",
+				.code = attach_code_name(ATTACH_INVALID_ASSIGNMENT),
+				.reason = assignment->trouble.reason,
+			};
 	}
 }
 
