@@ -11,7 +11,7 @@ def test_a_step_that_hangs_makes_the_device_stuck_and_no_other(bus):
     host = Host("hang", "hang")
     bus.start_epoch("hang")
     host.break_step("bind", "hang")
-    agent = host.agent("--step-deadline", "1s")
+    agent = host.agent("--step-deadline", "5s")
     stuck, fine = host.assignment("stuck", 1), host.assignment("fine", 2)
     bus.decide("GpuAssigned", stuck)
     report = bus.wait_report(stuck, "FAILED", "STUCK")
