@@ -33,6 +33,7 @@ THIRD_PARTY = {
     "hiredis/": ["store"],
     "pci/": ["pci"],
     "jansson.h": ["codec", "services"],
+    "expat.h": ["services/attach"],
     "libvirt/": ["services/attach"],
     "uv.h": ["loop", "bus", "store", "service", "services"],
 }

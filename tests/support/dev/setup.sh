@@ -10,6 +10,7 @@ packages_demo=(
 packages_test=(
 	clang-format maven openjdk-17-jre-headless python3-venv
 	qemu-system-x86 busybox-static cpio kmod xz-utils
+	libvirt-dev libexpat1-dev libvirt-daemon-driver-qemu
 )
 if [ -e /etc/os-release ] && ! grep -q 'VERSION_ID="1[0-2]"' /etc/os-release; then
 	packages_test[2]=default-jre-headless # newer releases have newer JREs; Kafka takes 17 and above
