@@ -69,7 +69,7 @@ static struct record decoded(struct fixture *fixture)
 static void what_an_old_writer_lacks_has_its_default(void **state)
 {
 	struct fixture *fixture = *state;
-	begin(&fixture->bytes, "VmPoolDefined", 1);
+	begin(&fixture->bytes, "VmPoolDefined", 2);
 	raw_text(&fixture->bytes, "pool-1");
 
 	struct record record = decoded(fixture);
@@ -78,6 +78,9 @@ static void what_an_old_writer_lacks_has_its_default(void **state)
 	assert_string_equal(record.vm_pool_defined.name, "");
 	assert_string_equal(record.vm_pool_defined.attach, "agent");
 	assert_string_equal(record.vm_pool_defined.policy, "pack");
+	assert_string_equal(record.vm_pool_defined.on_attach_failure, "reschedule");
+	assert_int_equal(record.vm_pool_defined.attach_attempts, 3);
+	assert_string_equal(record.vm_pool_defined.after_release, "keep-vfio");
 }
 
 /* Not every addition has a default: text is then empty and never NULL, numbers are 0. */

@@ -357,6 +357,7 @@ static void a_boolean_is_0_or_1(void **state)
 		buf_putc(&bytes, (char)value);
 		raw_long(&bytes, 0);
 		raw_long(&bytes, 0);
+		raw_long(&bytes, 0);
 		assert_outcome(*state, &bytes, value < 2 ? NULL : "neither 0 nor 1");
 	}
 }

@@ -92,7 +92,8 @@ static void what_is_unknown_is_refused_with_what_there_is(void **state)
 	assert_refused(
 		*state, RECORD_VM_POOL_DEFINED, "{\"pool_id\": \"p\", \"polcy\": \"spread\"}",
 		"polcy: VmPoolDefined has no such field; its fields are pool_id, name, attach, "
-		"policy");
+		"policy, on_attach_failure, "
+		"attach_attempts, after_release");
 	assert_refused(*state, RECORD_VM_REQUESTED,
 		       "{\"request_id\": \"r\", \"vm_id\": \"v\", \"pool_id\": \"p\","
 		       " \"gpus\": [{\"name\": \"a\", \"number\": 1}]}",
@@ -180,8 +181,9 @@ static void absent_fields_are_printed_as_null(void **state)
 	};
 	json_t *json = record_to_json(&record);
 	char *text = json_dumps(json, JSON_COMPACT);
-	assert_string_equal(text, "{\"request_id\":\"r\",\"vm_id\":\"v\",\"pool_id\":\"p\","
-				  "\"force\":false,\"reason\":null,\"requested_at\":null}");
+	assert_string_equal(
+		text, "{\"request_id\":\"r\",\"vm_id\":\"v\",\"pool_id\":\"p\","
+		      "\"force\":false,\"reason\":null,\"actor\":null,\"requested_at\":null}");
 	free(text);
 	json_decref(json);
 }
