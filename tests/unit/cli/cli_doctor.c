@@ -231,7 +231,7 @@ static void facts_are_read_as_they_stand(void **state)
 	assert_int_equal(facts.unsafe_interrupts, ABSENT);
 
 	put_file(fixture, place.proc_dir, "cpuinfo",
-		 "vendor_id\t: GenuineIntel\nflags\t\t: fpu vmxoff hypervisor\n");
+		 "vendor_id\t: GenuineIntel\nflags\t\t: fpu xsvm vmxoff hypervisor\n");
 	put_file(fixture, place.proc_dir, "cmdline", "quiet intel_iommu=on\n");
 	put_file(fixture, place.proc_dir, "sys/kernel/osrelease", "6.1\n");
 	put_file(fixture, sysfs, "firmware/acpi/tables/DSDT", "");
