@@ -74,8 +74,9 @@ share() { # ID PATH OPTIONS ADDRESS
 	machine+=(-fsdev "local,id=$1,path=${2//,/,,},security_model=none,multidevs=remap$3"
 		-device "virtio-9p-pci,fsdev=$1,mount_tag=$1,bus=pcie.0,addr=$4")
 }
-# iomem=relaxed: a test may look into the memory of a GPU (resource0 in sysfs) while a driver has it. The rest saves time.
-arguments="intel_iommu=on iomem=relaxed mitigations=off cryptomgr.notests rodata=off nokaslr lsm= nowatchdog"
+# iomem=relaxed: a test may look into the memory of a GPU (resource0 in sysfs) while a driver has it. no_timer_check: a VM that
+# gets no CPU for a moment takes its timer for broken, and panics. The rest saves time.
+arguments="intel_iommu=on iomem=relaxed no_timer_check mitigations=off cryptomgr.notests rodata=off nokaslr lsm= nowatchdog"
 machine=(
 	# KVM may open and still run no guest, where this machine is a VM itself.
 	-machine q35,kernel-irqchip=split -accel tcg -cpu max -smp 2 -m 2048
