@@ -144,6 +144,7 @@ static void when_function_0_is_refused_the_others_are_taken_back(void **state)
 	struct answer answer = fixture_plug(story->qmp, "vm-1", GPU_AND_AUDIO, IN_TIME_MS);
 	assert_int_equal(answer.r, HYPERVISOR_REFUSED);
 	fixture_says(&answer, "all of the group");
+	assert_null(strstr(answer.reason, "taken back yet"));
 	check_plugged(story, GPU_AND_AUDIO, 0);
 	expect(story,
 	       ADD_AUDIO("rp1") ADD_GPU("bus=rp1 addr=0.0 multifunction") "del "
