@@ -1,5 +1,6 @@
 """gpubus-attach when things go wrong round it: steps that hang, crash or cannot be begun, a broker that is
-away, a host whose memory is lost, a stop in the middle of a step."""
+away, a host whose memory is lost, a stop in the middle of a step. VM ids differ: reports are told apart by
+their assignment."""
 import os
 import signal
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_a_step_that_fails_is_reported_with_its_reason(bus):
     bus.start_epoch("fail")
     host.break_step("bind", "failed IN_USE")
     agent = host.agent()
-    assigned = host.assignment("vm", 1)
+    assigned = host.assignment("vm-fail", 1)
     bus.decide("GpuAssigned", assigned)
     report = bus.wait_report(assigned, "FAILED", "IN_USE")
     assert report.record["reason"] == "so the test wants it", report
@@ -41,7 +42,7 @@ def test_a_step_that_crashes_is_tried_again(bus):
     bus.start_epoch("crash")
     host.break_step("bind", "crash")
     agent = host.agent()
-    assigned = host.assignment("vm", 1)
+    assigned = host.assignment("vm-crash", 1)
     bus.decide("GpuAssigned", assigned)
     agent.wait_line("signal 11", "it is repeated")
     host.mend_step("bind")
@@ -54,7 +55,7 @@ def test_without_a_step_program_the_agent_waits(bus):
     bus.start_epoch("no-step")
     program = host.dir / "step-program"
     agent = host.agent("--step-program", program)
-    assigned = host.assignment("vm", 1)
+    assigned = host.assignment("vm-no-step", 1)
     bus.decide("GpuAssigned", assigned)
     agent.wait_line("waiting: steps", "cannot be started: No such file")
     program.symlink_to(Path(__file__).with_name("play_step.py"))
@@ -66,9 +67,9 @@ def test_without_a_step_program_the_agent_waits(bus):
 def test_without_kafka_the_agent_goes_on_with_what_it_knows(bus):
     host = Host("alone", "alone")
     bus.start_epoch("alone")
-    host.start_vm("vm")
+    host.start_vm("vm-alone")
     agent = host.agent()
-    assigned = host.assignment("vm", 1)
+    assigned = host.assignment("vm-alone", 1)
     bus.decide("GpuAssigned", assigned)
     bus.wait_report(assigned, "ATTACHED")
     told, line = bus.n_reports(assigned), len(agent.lines)
@@ -76,11 +77,11 @@ def test_without_kafka_the_agent_goes_on_with_what_it_knows(bus):
     os.kill(broker, signal.SIGSTOP)
     try:
         agent.wait_line("waiting: kafka", after=line)
-        host.stop_vm("vm")
-        line = agent.wait_line("vm r-vm/1 BOUND VM_ABSENT", after=line)
-        host.start_vm("vm")
+        host.stop_vm("vm-alone")
+        line = agent.wait_line("vm-alone r-vm-alone/1 BOUND VM_ABSENT", after=line)
+        host.start_vm("vm-alone")
         line = agent.wait_line("play plug 0000:01:00.0", after=line)
-        agent.wait_line("vm r-vm/1 ATTACHED", after=line)
+        agent.wait_line("vm-alone r-vm-alone/1 ATTACHED", after=line)
     finally:
         os.kill(broker, signal.SIGCONT)
     bus.wait_report(assigned, "ATTACHED", after=told)
@@ -91,9 +92,9 @@ def test_without_kafka_the_agent_goes_on_with_what_it_knows(bus):
 def test_a_lost_memory_is_survivable(bus):
     host = Host("forgot", "forgot")
     bus.start_epoch("forgot")
-    host.start_vm("vm")
+    host.start_vm("vm-forgot")
     agent = host.agent()
-    assigned = host.assignment("vm", 1)
+    assigned = host.assignment("vm-forgot", 1)
     bus.decide("GpuAssigned", assigned)
     bus.wait_report(assigned, "ATTACHED")
     agent.kill()
@@ -111,7 +112,7 @@ def test_a_stop_does_not_wait_for_ever_and_the_next_agent_begins_again(bus):
     bus.start_epoch("stop")
     host.break_step("bind", "hang")
     agent = host.agent()
-    assigned = host.assignment("vm", 1)
+    assigned = host.assignment("vm-stop", 1)
     bus.decide("GpuAssigned", assigned)
     agent.wait_line("play bind 0000:01:00.0")
     said = agent.stop()
