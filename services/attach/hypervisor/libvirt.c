@@ -172,6 +172,7 @@ static int look(struct hypervisor *hypervisor, const char *vm_id, const struct u
 		return r;
 	*ret_vm = r == 0 && session.is_active ? VM_RUNNING : VM_ABSENT;
 	*ret_n_plugged = session.live.n;
+	buf_clear(reason);
 	return 0;
 }
 
@@ -337,7 +338,10 @@ static int unplug(struct hypervisor *hypervisor, const char *vm_id, const struct
 		all[i] = VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG;
 	if (r == 0)
 		r = detach_all(&session, all);
-	return r == HYPERVISOR_VM_ABSENT ? 0 : r;
+	if (r != HYPERVISOR_VM_ABSENT)
+		return r;
+	buf_clear(reason);
+	return 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- */

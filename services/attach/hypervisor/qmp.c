@@ -56,6 +56,7 @@ static int look(struct hypervisor *hypervisor, const char *vm_id, const struct u
 		return r == HYPERVISOR_REFUSED ? HYPERVISOR_SILENT : r;
 	*ret_vm = r == 0 ? VM_RUNNING : VM_ABSENT;
 	*ret_n_plugged = r == 0 ? devices.n : 0;
+	buf_clear(reason);
 	return 0;
 }
 
@@ -91,28 +92,48 @@ static int unplug_turn(const char *path, const struct unit *unit, struct qmp_unp
 			  deadline_earlier(deadline_us, deadline_in_ms(UNPLUG_TURN_MS)));
 }
 
+/* Turn by turn. Who was told once that the guest takes its time, and then does not get the monitor again
+ * because others have it, still knows that. */
+static int unplug_until(const char *path, const struct unit *unit, int64_t deadline_us,
+			struct buf *reason)
+{
+	struct qmp_unplug progress = { .declined = false };
+	for (size_t i = 0; i < unit->n; i++)
+		progress.selected[i] = true;
+	cleanup(buf_deinit) struct buf pending = { 0 };
+	for (;;) {
+		cleanup(buf_deinit) struct buf words = { 0 };
+		int r = unplug_turn(path, unit, &progress, deadline_us, &words);
+		if (r == HYPERVISOR_SILENT && pending.len) {
+			buf_puts(reason, pending.data);
+			return HYPERVISOR_PENDING;
+		}
+		if (r != HYPERVISOR_PENDING || progress.declined ||
+		    deadline_left_ms(deadline_us) <= UNPLUG_PAUSE_MS) {
+			buf_append(reason, words.data, words.len);
+			return r;
+		}
+		buf_clear(&pending);
+		buf_puts(&pending, words.data);
+		poll(NULL, 0, UNPLUG_PAUSE_MS);
+	}
+}
+
 static int unplug(struct hypervisor *hypervisor, const char *vm_id, const struct unit *unit,
 		  int64_t deadline_ms, struct buf *reason)
 {
 	char path[QMP_PATH_BYTES];
 	int r = qmp_socket_path(qmp_of(hypervisor)->target, vm_id, path, sizeof(path), reason);
-	if (r) /* A VM that nobody could ever be asked about was never given anything. */
-		return r == QMP_PATH_NO_ID ? 0 : HYPERVISOR_SILENT;
-
-	int64_t deadline_us = deadline_in_ms(deadline_ms);
-	struct qmp_unplug progress = { 0 };
-	for (size_t i = 0; i < unit->n; i++)
-		progress.selected[i] = true;
-	for (;;) {
-		r = unplug_turn(path, unit, &progress, deadline_us, reason);
-		if (r != HYPERVISOR_PENDING || progress.declined ||
-		    deadline_left_ms(deadline_us) <= UNPLUG_PAUSE_MS)
-			break;
-		buf_clear(reason);
-		poll(NULL, 0, UNPLUG_PAUSE_MS);
-	}
-	/* What a VM had goes with it. */
-	return r == HYPERVISOR_VM_ABSENT ? 0 : r;
+	if (r == QMP_PATH_TOO_LONG)
+		return HYPERVISOR_SILENT;
+	/* A VM that nobody could ever be asked about was never given anything, and what a VM had goes
+	 * with it. */
+	if (r == 0)
+		r = unplug_until(path, unit, deadline_in_ms(deadline_ms), reason);
+	if (r != QMP_PATH_NO_ID && r != HYPERVISOR_VM_ABSENT)
+		return r;
+	buf_clear(reason);
+	return 0;
 }
 
 static void qmp_free(struct hypervisor *hypervisor)

@@ -139,6 +139,39 @@ static void one_client_at_a_time_has_the_monitor(void **state)
 	close(second);
 }
 
+struct unplugging {
+	pthread_t thread;
+	struct hypervisor *hypervisor;
+	const char *unit;
+	struct answer answer;
+};
+
+static void *unplug(void *context)
+{
+	struct unplugging *it = context;
+	it->answer = fixture_unplug(it->hypervisor, "vm-1", it->unit, 10 * SOON_MS);
+	return NULL;
+}
+
+/* Both are asked for, though each waits for the guest as long as the other. */
+static void two_units_of_a_vm_are_unplugged_at_the_same_time(void **state)
+{
+	struct real_qemu *qemu = *state;
+	real_qemu_start(qemu, no_guest);
+	struct unplugging both[] = { { .unit = "0000:01:00.0" }, { .unit = "0000:02:00.0" } };
+	for (size_t i = 0; i < 2; i++) {
+		both[i].hypervisor = qemu->real;
+		assert_int_equal(
+			fixture_plug(qemu->interpreted, "vm-1", both[i].unit, IN_TIME_MS).r, 0);
+	}
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&both[i].thread, NULL, unplug, &both[i]), 0);
+	for (size_t i = 0; i < 2; i++)
+		pthread_join(both[i].thread, NULL);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(both[i].answer.r, HYPERVISOR_PENDING);
+}
+
 static void killed_in_the_middle(void **state, const char *command, const char *says)
 {
 	struct real_qemu *qemu = *state;
@@ -199,6 +232,7 @@ int main(void)
 		TRIAL(what_is_plugged_is_unplugged),
 		TRIAL(what_was_added_before_a_refusal_is_taken_back),
 		TRIAL(one_client_at_a_time_has_the_monitor),
+		TRIAL(two_units_of_a_vm_are_unplugged_at_the_same_time),
 		TRIAL(a_vm_that_is_killed_while_it_is_given_a_device_is_absent),
 		TRIAL(a_vm_that_is_killed_while_it_is_asked_for_a_device_has_none),
 		TRIAL(a_guest_gets_devices_and_lets_them_go),

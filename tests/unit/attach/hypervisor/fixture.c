@@ -36,7 +36,7 @@ static void take_reason(struct answer *answer, struct buf *reason, const char *v
 	if (answer->r)
 		print_message("             %s: %d, %s\n", verb, answer->r, answer->reason);
 	assert_true(answer->r >= 0);
-	assert_true(answer->r == 0 || answer->reason[0]);
+	assert_true((answer->r != 0) == (answer->reason[0] != '\0'));
 	buf_deinit(reason);
 }
 
