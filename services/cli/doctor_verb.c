@@ -9,7 +9,6 @@
 #include "cli/exit_status.h"
 #include "cli/scan.h"
 #include "cli/settings.h"
-#include "pci/driver_list.h"
 
 struct doctor {
 	struct settings settings;
@@ -31,14 +30,6 @@ static const char epilog[] =
 	"Exit status: 0 when GPUs of this host can be given to VMs; 1 when something stops that, "
 	"or the "
 	"PCI\nbus cannot be read; 2 when the command line is wrong.\n";
-
-static int set_drivers(void *target, const char *value, struct buf *error)
-{
-	if (*value && driver_list_check(value, error))
-		return 1;
-	*(const char **)target = value;
-	return 0;
-}
 
 static bool parse(struct doctor *doctor, int argc, char **argv, int *ret_status)
 {
@@ -63,7 +54,7 @@ static bool parse(struct doctor *doctor, int argc, char **argv, int *ret_status)
 		{ .name = "passthrough-drivers",
 		  .argument = "LIST",
 		  .help = "as gpubus-inventory has it: drivers that GPUs may be taken from",
-		  .set = set_drivers,
+		  .set = scan_set_drivers,
 		  .target = &doctor->options.passthrough_drivers },
 	};
 	struct verb_options options = { 0 };

@@ -9,6 +9,7 @@
 #include "cli/exit_status.h"
 #include "cli/table.h"
 #include "codec/json.h"
+#include "pci/driver_list.h"
 #include "pci/reader.h"
 #include "pci/scan.h"
 #include "service/options.h"
@@ -21,6 +22,7 @@ const char *const scan_reader_args[] = { "scan", READER_OPTION, NULL };
 struct settings {
 	const char *sysfs_dir;
 	const char *pci_ids_path;
+	const char *passthrough_drivers;
 	const char *host;
 	const char *pool_id;
 	const char *output;
@@ -120,6 +122,14 @@ static void print_json(const struct pci_scan *scan)
 
 /* ---- the command --------------------------------------------------------------------------- */
 
+int scan_set_drivers(void *target, const char *value, struct buf *error)
+{
+	if (*value && driver_list_check(value, error))
+		return 1;
+	*(const char **)target = value;
+	return 0;
+}
+
 static int set_output(void *target, const char *value, struct buf *error)
 {
 	if (strcmp(value, "table") != 0 && strcmp(value, "json") != 0) {
@@ -150,6 +160,11 @@ static int parse(int argc, char **argv, struct settings *settings)
 		  .help = "PCI id list with the names (default: the system's)",
 		  .set = option_set_string,
 		  .target = &settings->pci_ids_path },
+		{ .name = "passthrough-drivers",
+		  .argument = "LIST",
+		  .help = "as gpubus-inventory has it: drivers that GPUs may be taken from",
+		  .set = scan_set_drivers,
+		  .target = &settings->passthrough_drivers },
 		{ .name = "host",
 		  .argument = "NAME",
 		  .help = "the host's name in the output (default: this host's)",
@@ -193,6 +208,7 @@ static int scan(const struct settings *settings)
 		.pool_id = settings->pool_id,
 		.boot_id = boot_id,
 		.now_us = now_us(),
+		.passthrough_drivers = settings->passthrough_drivers,
 		.reader_args = scan_reader_args,
 	};
 	cleanup(arena_deinit) struct arena arena;

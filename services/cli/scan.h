@@ -5,8 +5,13 @@
  */
 #pragma once
 
+#include "base/buf.h"
+
 /* argv[0] is the verb. Also the entry of the process that reads the bus (pci/reader.h). */
 int cli_scan(int argc, char **argv);
 
 /* The arguments that make this program the reader of pci/scan.h. */
 extern const char *const scan_reader_args[];
+
+/* Setter of an option --passthrough-drivers; `target` is a const char **. */
+int scan_set_drivers(void *target, const char *value, struct buf *error);

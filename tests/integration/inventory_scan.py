@@ -62,6 +62,14 @@ def test_table():
     assert len(lines) == 5, lines
 
 
+def test_drivers_that_gpus_may_be_taken_from():
+    nouveau = tree("nouveau", "gpu 10de:1bb3 driver=nouveau\n")
+    for drivers, state in (("nouveau,snd_hda_intel", "AVAILABLE"), ("amdgpu", "IN_USE_BY_HOST")):
+        gpu, = json.loads(scan("--sysfs", nouveau, "--passthrough-drivers", drivers, "-o", "json").stdout)
+        assert (gpu["state"], gpu["driver"]) == (state, "nouveau"), gpu
+    assert "names of kernel drivers" in scan("--passthrough-drivers", "a b", status=2).stderr
+
+
 def test_no_gpu_and_no_bus():
     none = tree("none", "device 8086:1521 class=020000\n")
     assert scan("--sysfs", none, "-o", "json").stdout == "[]\n"
@@ -80,5 +88,6 @@ def test_this_machine():
 
 test_recorded_hosts()
 test_table()
+test_drivers_that_gpus_may_be_taken_from()
 test_no_gpu_and_no_bus()
 test_this_machine()

@@ -170,6 +170,12 @@ def test_changes(reader):
     reader.wait_state(f"c/{second}", "AVAILABLE")
     service.stop()
 
+    # The driver that holds the first one is one that GPUs may be taken from.
+    service = Service(*args, "--passthrough-drivers", "nouveau,nvidia")
+    given = reader.wait_state(f"c/{first}", "AVAILABLE")
+    assert given.value["driver"] == "nvidia", given
+    service.stop()
+
     # What disappears while nobody looks is missed too.
     os.rename(listed, hidden)
     service = Service(*args)
