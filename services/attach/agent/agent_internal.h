@@ -27,7 +27,7 @@ struct agent {
 	bool unsaved; /* the memory has changed: nothing is touched or told before it is saved */
 	size_t moved; /* records since the position was saved */
 	int64_t moved_since_us; /* INT64_MAX: not seen by agent_go_on yet */
-	int save_error; /* errno of the last attempt; 0: it worked */
+	int save_error;		/* errno of the last attempt; 0: it worked */
 	int64_t save_retry_us;
 
 	struct claim **claims; /* all of them, in order; owned */

@@ -24,19 +24,13 @@ static uint64_t digest(const struct gpu_attachment *report)
 	return index_hash(text.data, text.len, 0) | 1;
 }
 
-static bool is_last_word(const struct gpu_attachment *report)
-{
-	return strcmp(report->state, "FAILED") == 0 || strcmp(report->state, "DETACHED") == 0;
-}
-
 /* INT64_MIN: now; INT64_MAX: it is none. */
 static int64_t news_at(const struct assignment *assignment, const struct gpu_attachment *report)
 {
 	const struct told *told = &assignment->told;
 	if (!told->state) {
-		/* Does the log have it? The last word it only has by dropping the assignment. */
-		bool known = !is_last_word(report) &&
-			     same(assignment->logged.state, report->state) &&
+		/* Does the log have it? DETACHED and FAILED it only has by dropping the assignment. */
+		bool known = same(assignment->logged.state, report->state) &&
 			     same(assignment->logged.code, report->code);
 		return known ? INT64_MAX : INT64_MIN;
 	}

@@ -194,9 +194,10 @@ static void without_memory_history_is_not_undone_again(void **state)
 	struct agent_world *w = *state;
 	force(w, assign_to_running(w, 1, 0, 1));
 	assign_to_running(w, 2, 0, 1);
-	int cleans = world_touches(w, 0, STEP_CLEAN);
+	int cleans = world_touches(w, 0, STEP_CLEAN), unplugs = world_touches(w, 0, STEP_UNPLUG);
 	lose_memory(w);
 	assert_int_equal(world_touches(w, 0, STEP_CLEAN), cleans);
+	assert_int_equal(world_touches(w, 0, STEP_UNPLUG), unplugs);
 	assert_true(fake_gpu_is_plugged(&w->host, 0, 2));
 }
 
@@ -208,9 +209,47 @@ static void without_memory_the_one_that_has_it_keeps_it(void **state)
 	w->deaf = true;
 	assign_to_running(w, 2, 0, 1);
 	int cleans = world_touches(w, 0, STEP_CLEAN);
+	size_t said = w->n_reports;
 	lose_memory(w);
+	assert_int_equal(w->n_reports, said + 1);
 	assert_string_equal(world_word(w, 2), "ATTACHED");
 	assert_int_equal(world_touches(w, 0, STEP_CLEAN), cleans);
+	assert_true(fake_gpu_is_plugged(&w->host, 0, 2));
+}
+
+static void without_memory_a_clean_release_ends_what_was_before(void **state)
+{
+	struct agent_world *w = *state;
+	force(w, assign_to_running(w, 1, 0, 1));
+	const int gpus[] = { 0 };
+	fake_release(&w->scheduler, fake_assign(&w->scheduler, 2, gpus, 1, false));
+	world_deliver(w);
+	world_deliver(w); /* nothing was reported of it but DETACHED */
+	world_run(w);
+	assert_int_equal(w->scheduler.gpus[0], GPU_FREE);
+	int looks = world_touches(w, 0, STEP_LOOK);
+	lose_memory(w);
+	assert_int_equal(world_touches(w, 0, STEP_LOOK), looks);
+}
+
+/* Killed when the one who was forced out has let go and is forgotten, and the other is to be cleaned. */
+static void what_is_still_to_be_cleaned_is_remembered(void **state)
+{
+	struct agent_world *w = *state;
+	int number = assign_to_running(w, 1, 0, 1);
+	w->host.vms[1].clings = true;
+	w->host.vms[2].running = true;
+	force(w, number);
+	assign(w, 2, 0, 1);
+	w->host.vms[1].clings = false;
+	world_kill(w, false);
+	world_lose_memory(w);
+	world_start(w);
+	run_until(w, STEP_CLEAN);
+	assert_null(strstr(w->saved, "\"vm1\""));
+	world_restart(w);
+	world_run(w); /* the world notices when it is plugged as it is */
+	assert_int_equal(world_touches(w, 0, STEP_CLEAN), 2);
 	assert_true(fake_gpu_is_plugged(&w->host, 0, 2));
 }
 
@@ -384,6 +423,8 @@ int main(void)
 		STORY(without_memory_who_was_forced_out_is_undone_all_the_same),
 		STORY(without_memory_history_is_not_undone_again),
 		STORY(without_memory_the_one_that_has_it_keeps_it),
+		STORY(without_memory_a_clean_release_ends_what_was_before),
+		STORY(what_is_still_to_be_cleaned_is_remembered),
 		STORY(without_memory_the_log_knows_what_is_in_quarantine),
 		STORY(without_memory_what_is_not_on_vfio_is_as_it_was),
 		STORY(what_is_loaded_is_saved_the_same),

@@ -134,6 +134,19 @@ static void after_a_reboot_drivers_are_looked_at_anew(void **state)
 	assert_string_equal(w->host.gpus[0].functions[0].driver, "nvidia");
 }
 
+/* A process of the host has the device by now: it is not to be reset under it. */
+static void after_a_reboot_what_cannot_be_bound_is_left_alone(void **state)
+{
+	struct agent_world *w = *state;
+	assign_to_running(w, 1, 0, 1);
+	let_fail(w, 0, STEP_BIND, ATTACH_IN_USE);
+	world_reboot(w);
+	world_run(w);
+	assert_string_equal(world_word(w, 1), "FAILED IN_USE");
+	assert_int_equal(world_touches(w, 0, STEP_CLEAN), 0);
+	assert_int_equal(world_touches(w, 0, STEP_GIVE_BACK), 0);
+}
+
 static void without_a_hypervisor_bound_is_all(void **state)
 {
 	struct agent_world *w = *state;
@@ -385,6 +398,7 @@ int main(void)
 		STORY(a_vm_that_restarts_gets_them_again),
 		STORY(after_a_reboot_they_are_bound_before_anything_is_said),
 		STORY(after_a_reboot_drivers_are_looked_at_anew),
+		STORY(after_a_reboot_what_cannot_be_bound_is_left_alone),
 		STORY(without_a_hypervisor_bound_is_all),
 		STORY(records_of_others_change_nothing),
 		STORY(an_assignment_elsewhere_ends_the_one_here),

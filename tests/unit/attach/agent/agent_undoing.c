@@ -90,6 +90,21 @@ static void a_gpu_that_cannot_be_reset_is_dirty_until_it_is_returned(void **stat
 	assign_to_running(w, 2, 0, 1);
 }
 
+/* Repaired, or another one in its place: the host has it. */
+static void a_gpu_that_is_returned_to_the_host_is_not_reset_under_it(void **state)
+{
+	struct agent_world *w = *state;
+	int number = assign_to_running(w, 1, 0, 1);
+	let_fail(w, 0, STEP_CLEAN, ATTACH_RESET_FAILED);
+	release(w, number);
+	fake_vm_stop(&w->host, 1);
+	fake_host_reboot(&w->host);
+	fake_return(&w->scheduler, 0);
+	world_run(w);
+	assert_int_equal(world_touches(w, 0, STEP_CLEAN), 1);
+	assign_to_running(w, 1, 0, 1);
+}
+
 static void what_was_never_lent_needs_no_reset(void **state)
 {
 	struct agent_world *w = *state;
@@ -335,6 +350,7 @@ int main(void)
 		STORY(a_driver_that_does_not_take_it_back_leaves_it_dirty),
 		STORY(a_guest_that_does_not_let_go_is_asked_again_and_shown),
 		STORY(a_gpu_that_cannot_be_reset_is_dirty_until_it_is_returned),
+		STORY(a_gpu_that_is_returned_to_the_host_is_not_reset_under_it),
 		STORY(what_was_never_lent_needs_no_reset),
 		STORY(what_was_never_touched_is_not_touched_to_be_released),
 		STORY(a_release_after_a_reboot_is_verified),
