@@ -70,7 +70,10 @@ static void a_release_under_way_stays_one(void **state)
 	world_host(w, "h1 P4*1");
 	world_ask(w, "r1 vm1 P4*1");
 	world_report(w, "vm1 r1/1 ATTACHED");
+	assert_string_equal(last(w)->gpu_assigned.after_release, "keep-vfio");
+	world_define_pool(w, "after=give-back"); /* what holds when the release is decided */
 	assert_string_equal(world_release(w, "x1 vm1"), "releasing vm1: h1 01, ATTACHED");
+	assert_string_equal(last(w)->gpu_assigned.after_release, "give-back");
 	assert_string_equal(world_report(w, "vm1 r1/1 ATTACHED code=UNPLUG_PENDING"),
 			    "releasing vm1: h1 01, ATTACHED UNPLUG_PENDING");
 	assert_string_equal(last(w)->gpu_assigned.release_request_id, "x1");
@@ -190,6 +193,8 @@ static void hosts_are_tried_once_and_not_for_ever(void **state)
 	assert_string_equal(ended->assignment_id, "r1/3");
 	assert_string_equal(ended->request_id, "");
 	assert_null(ended->actor);
+	assert_int_equal(shard_counts(w->state).answers, 1); /* r1; no release asked for it */
+	assert_null(shard_find_answer(w->state, "1", RECORD_VM_RELEASED, ""));
 	assert_int_equal(shard_counts(w->state).gpus_assigned, 0);
 	assert_non_null(strstr(world_ask(w, "r1 vm1 P4*1"), "again failed vm1: h3 01"));
 	assert_string_equal(world_ask(w, "r2 vm1 P4*1"),

@@ -188,6 +188,20 @@ static void a_forgotten_answer_is_not_a_forgotten_mark(void **state)
 	assert_string_equal(world_ask(w, "r2 vm1 P4*1"), "vm1: h1 01");
 }
 
+static void a_mark_outlives_its_pool(void **state)
+{
+	struct world *w = *state;
+	world_host(w, "h1 P4*1");
+	world_command(w, "c1 CORDON_HOST h1");
+	world_command(w, "c2 QUARANTINE_GPU h1/01");
+	world_remove_gpu(w, "h1/0000:01:00.0");
+	shard_remove_host(w->state, "h1");
+	assert_non_null(strstr(world_ask(w, "r1 vm1 P4*1"), "POOL_UNKNOWN"));
+	assert_string_equal(world_command(w, "c3 UNCORDON_HOST h1"), "h1 OPEN");
+	assert_string_equal(world_command(w, "c4 RETURN_GPU h1/01"), "h1/0000:01:00.0 RETURNED");
+	assert_non_null(strstr(world_command(w, "c5 RETURN_GPU h1/01"), "POOL_UNKNOWN"));
+}
+
 /* ---- refusals ---- */
 
 static void what_is_not_there_is_refused_with_what_is(void **state)
@@ -289,6 +303,7 @@ int main(void)
 		STORY(the_vm_that_holds_it_keeps_it),
 		STORY(what_an_agent_quarantined_an_operator_returns),
 		STORY(a_quarantine_outlives_its_gpu),
+		STORY(a_mark_outlives_its_pool),
 		STORY(a_forgotten_answer_is_not_a_forgotten_mark),
 		STORY(what_is_not_there_is_refused_with_what_is),
 		STORY(absence_is_said_only_when_it_is_known),
