@@ -77,5 +77,5 @@ int64_t agent_wake_at(const struct agent *agent);
 
 /* A line for each assignment of this host, for logs and people: "vm-1 r-1/1 ATTACHED", ... */
 void agent_describe(const struct agent *agent, struct buf *out);
-/* No step runs and nothing is to be done but looking again. */
+/* No step runs and nothing is to be done but looking or asking again. */
 bool agent_is_settled(const struct agent *agent);
