@@ -40,7 +40,7 @@ def discovery():
     behind = {role for role in STATES if seen_rows[stage.address(role)]["pcie_switch"]}
     assert behind == {"behind_switch", "virtio_gpu"}, behind
     pool = stage.cluster.get("pools", POOL)[0]
-    return f"{pool['gpus']} GPUs, {pool['gpus_free']} free, node 1 has {stage.devices['numa_node_1']['numa_node']}"
+    return f"{pool['gpus']} GPUs, {pool['gpus_free']} free, the two of one slot as one"
 
 
 def host_row():
@@ -168,7 +168,7 @@ def agent_is_away():
     assert stage.shown("alone", assignment_state="RELEASING")["vm_id"] == "vm-1"
     refused = stage.upstream.request(POOL, "vm-9", [(stage.devices["alone"]["id"], 1)]).record
     assert refused.get("code") == "NO_CAPACITY", refused
-    stage.start_agent()
+    stage.start_agent(host)
     assert tale.released()["quarantined"] == []
     assert host.vm_has("vm-1") == []
     return "held while it is away, free when it is back"
@@ -211,7 +211,7 @@ def main():
     host = stage.host
     stage.define_pool(after_release="give-back", on_attach_failure="end")
     run = stage.scenario
-    run("discovery: gpubus get gpus equals the topology", "9 GPUs, 5 free, node 1 has 1", discovery)
+    run("discovery: gpubus get gpus equals the topology", "9 GPUs, 5 free, the two of one slot as one", discovery, essential=True)
     run("the host's preflight", "state=READY iommu=True interrupt_remapping=True vfio=True", host_row)
     host.vm_start("vm-1")
     run("gpubus doctor", "exit 0", doctor)

@@ -70,17 +70,20 @@ class Hands:
     # ---- files of sysfs and proc that behave as those of other hosts do
 
     def cover(self, path, text):
-        """Reads as `text` from now on, and takes writes that have no effect."""
-        return self._mount(path, lambda new: new.write_text(text, encoding="utf-8"))
+        """Reads as `text` from now on, or as what is written to it; nothing else comes of that."""
+        over = Path("/tmp/cover")
+        over.write_text(text, encoding="utf-8")
+        self._mount(over, path)
 
     def cover_with_hang(self, path):
         """Whoever opens it waits for ever."""
-        return self._mount(path, lambda new: os.mkfifo(new))
+        over = Path("/tmp/hang")
+        over.unlink(missing_ok=True)
+        os.mkfifo(over)
+        self._mount(over, path)
 
-    def _mount(self, path, make):
-        new = Path(f"/tmp/cover{len(os.listdir('/tmp'))}")
-        make(new)
-        subprocess.run(["mount", "--bind", new, os.path.realpath(path)], check=True)
+    def _mount(self, over, path):
+        subprocess.run(["mount", "--bind", over, os.path.realpath(path)], check=True)
 
     def uncover(self, path):
         """Lazily: somebody may still hang there."""

@@ -23,7 +23,7 @@ from vmhost import PATIENCE, ROLES, Table  # noqa: E402
 HERE = Path(__file__).parent
 POOL, PARTITIONS = "1", 3
 MMIO_OFFSET = 0x4000  # where the guest writes
-BOOT_SECONDS = 60
+BOOT_SECONDS = 100
 # The native driver of most GPUs in there; they may be taken from it.
 NATIVE = "bochs-drm"
 
@@ -46,6 +46,8 @@ class Host:
         self.lines = None
 
     def wait_until_up(self):
+        if self.lines:
+            return self
         self.listener.settimeout(0.1)
 
         def connected():
@@ -128,29 +130,29 @@ class Tale:
 class Stage:
     """`step_deadline`: a call to a hypervisor gets half of it."""
 
-    def __init__(self, name, limit, step_deadline="6s"):
+    def __init__(self, name, limit, append="", step_deadline="6s"):
         self.name, self.limit, self.step_deadline = name, limit, step_deadline
         self.begin, self.said = time.monotonic(), []
         self.table = Table(widths=(60, 44, 44), keep=BUILD / f"passthrough/{name}.table")
-        self.host = self.boot()
+        self.host = Host("vm", limit, append)
         self.cluster = Cluster(PARTITIONS)
         self.cluster.scheduler()
         self.upstream = self.cluster.upstream
         self.inventory = Follower(self.cluster.bootstrap, "inventory", lambda message: message.key.decode())
+        self.seen = Follower(self.cluster.bootstrap, "hosts", lambda message: message.key.decode())
         self.devices = self.units = None
 
     # ---- the host
 
-    def boot(self, name="host", append=""):
-        return Host(name, self.limit, append)
-
-    def start_host(self, *modules):
-        """Its devices with their drivers, its inventory and agent; waits until all GPUs are announced."""
+    def start_host(self, *modules, state_dir="/tmp"):
+        """Its devices with their drivers, its inventory and agent; waits until all GPUs are announced and the agent acts."""
         self.host.wait_until_up()
-        self.host.load(*modules)
+        if modules:
+            self.host.load(*modules)
         self.devices = self.host.devices()
-        self.start_inventory()
-        self.start_agent()
+        already = len(self.log("agent"))
+        self.start_inventory(self.host, state_dir)
+        self.start_agent(self.host, state_dir)
         self.cluster.all_owned()
         gpus = wait_for(lambda: len(rows := self.cluster.get("gpus")) >= 9 and rows, "GPUs announced", BOOT_SECONDS)
         by_address = {row["pci_address"]: row for row in gpus}
@@ -158,24 +160,24 @@ class Stage:
             role: by_address[device["address"]]["functions"]
             for role, device in self.devices.items() if device["address"] in by_address
         }  # fmt: skip
-        wait_for(lambda: "acting" in self.log("agent"), "the agent acts", BOOT_SECONDS)
+        wait_for(lambda: "acting" in self.log("agent")[already:], "the agent acts", BOOT_SECONDS)
         return gpus
 
-    def _start(self, name, program, *options):
+    def _start(self, host, name, program, *options):
         vm_bootstrap = os.environ["KAFKA_BOOTSTRAP_VM"]
-        common = ("--pool", POOL, "--host", "vm", "--log-level", "debug")
-        self.host.start(name, program, *common, *options, GPUBUS_KAFKA_BOOTSTRAP_SERVERS=vm_bootstrap)
+        common = ("--pool", POOL, "--host", host.name, "--log-level", "debug")
+        host.start(name, program, *common, *options, GPUBUS_KAFKA_BOOTSTRAP_SERVERS=vm_bootstrap)
 
-    def start_inventory(self, state_dir="/tmp/inventory"):
-        self._start("inventory", "gpubus-inventory", "--state-dir", state_dir, "--heartbeat", "5s",
+    def start_inventory(self, host, state_dir="/tmp"):
+        self._start(host, "inventory", "gpubus-inventory", "--state-dir", f"{state_dir}/inventory", "--heartbeat", "5s",
                     "--passthrough-drivers", NATIVE)
 
-    def start_agent(self, *options, state_dir="/tmp/attach"):
-        self._start("agent", "gpubus-attach", "--state-dir", state_dir, "--hypervisor", "qmp", "--target", "/tmp/{vm}.qmp",
-                    "--look-every", "500ms", "--step-deadline", self.step_deadline, *options)
+    def start_agent(self, host, state_dir="/tmp"):
+        self._start(host, "agent", "gpubus-attach", "--state-dir", f"{state_dir}/attach", "--hypervisor", "qmp",
+                    "--target", "/tmp/{vm}.qmp", "--look-every", "500ms", "--step-deadline", self.step_deadline)
 
-    def log(self, program):
-        log = self.host.dir / f"{program}.log"
+    def log(self, program, host=None):
+        log = (host or self.host).dir / f"{program}.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
     def address(self, role):
@@ -260,11 +262,15 @@ class Stage:
         """Shown below the line of the scenario: what gpubus says about it."""
         self.said += [s for s in sentences if s]
 
-    def scenario(self, name, expected, act):
+    def scenario(self, name, expected, act, essential=False):
+        """`essential`: without it nothing else can be tried."""
+        failed = self.table.failed
         self.table.check(name, expected, act)
         for sentence in self.said:
             self.table.note(sentence)
         self.said = []
+        if essential and self.table.failed > failed:
+            self.end()
 
     def guest_uses(self, vm_id, role):
         """The guest has written to BAR0, and the host sees the same."""
@@ -287,6 +293,9 @@ class Stage:
 
     def finish(self):
         self.scenario("the log: gpubus audit, and a replay of our own", "clean", self.check_log)
+        self.end()
+
+    def end(self):
         self.table.note(f"{time.monotonic() - self.begin:.1f} s in all, with the boot of the host and the start of services")
         self.host.power_off()
         self.cluster.close()

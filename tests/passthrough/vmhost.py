@@ -209,6 +209,7 @@ class NestedVm:
         self.name, self.ports, self.options = name, ports, options
         self.monitor = Path(f"/tmp/{name}.qmp")
         self.serial, self.log = DIR / f"{name}.serial", DIR / f"{name}.qemu"
+        self.serial.unlink(missing_ok=True)  # of a life of the host before this one
         self.process = self.qmp = None
         self.position = 0  # in the serial log: what `wait` has gone past
 
