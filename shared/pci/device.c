@@ -77,8 +77,7 @@ bool pci_device_is_bridge(const struct pci_device *device)
 	return device->class_id != ABSENT && (class == 0x0604 || class == 0x0607);
 }
 
-/* "vfio-pci" and the drivers made of it for one kind of device: "nvgrace-gpu-vfio-pci", "mlx5_vfio_pci". */
-static bool is_vfio_driver(const char *driver)
+bool pci_driver_is_vfio(const char *driver)
 {
 	size_t len = strlen(driver), n = strlen("vfio-pci");
 	return len >= n && (strcmp(driver + len - n, "vfio-pci") == 0 ||
@@ -87,12 +86,12 @@ static bool is_vfio_driver(const char *driver)
 
 bool pci_device_is_on_vfio(const struct pci_device *device)
 {
-	return is_vfio_driver(device->driver);
+	return pci_driver_is_vfio(device->driver);
 }
 
 bool pci_device_is_held_by_host(const struct pci_device *device, const char *passthrough_drivers)
 {
-	return *device->driver && !is_vfio_driver(device->driver) &&
+	return *device->driver && !pci_driver_is_vfio(device->driver) &&
 	       !driver_list_has(passthrough_drivers, device->driver);
 }
 

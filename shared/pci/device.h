@@ -63,7 +63,9 @@ bool pci_device_is_bridge(const struct pci_device *device);
  * (pci/driver_list.h; may be NULL). */
 bool pci_device_is_held_by_host(const struct pci_device *device, const char *passthrough_drivers);
 
-/* A driver of the vfio-pci family holds it: somebody gave it away from the host on purpose. */
+/* vfio-pci, or a driver made of it for one kind of device ("nvgrace-gpu-vfio-pci", "mlx5_vfio_pci"): whoever
+ * has such a one is given away from the host on purpose, and can go to a VM. */
+bool pci_driver_is_vfio(const char *driver);
 bool pci_device_is_on_vfio(const struct pci_device *device);
 
 /* Copies UTF-8 text; control characters and bytes that are not UTF-8 become '?', and what does not fit is

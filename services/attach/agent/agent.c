@@ -178,7 +178,7 @@ static void take(struct agent *agent, struct claim *claim)
 	claim->touched = true;
 	for (size_t i = 0; i < claim->unit.n; i++) {
 		const char *driver = claim->drivers[i];
-		if (strcmp(driver, BOOK_VFIO_DRIVER) != 0 && strcmp(driver, BOOK_ANY_DRIVER) != 0)
+		if (driver_is_hosts(driver))
 			book_first_driver_set(&agent->book, claim->unit.functions[i], driver);
 	}
 }
@@ -240,7 +240,7 @@ static void choose_drivers(const struct agent *agent, const struct claim *claim,
 {
 	for (size_t i = 0; i < claim->unit.n; i++) {
 		const char *driver = claim->drivers[i];
-		if (strcmp(driver, BOOK_VFIO_DRIVER) == 0 || strcmp(driver, BOOK_ANY_DRIVER) == 0) {
+		if (!driver_is_hosts(driver)) {
 			driver = book_first_driver(&agent->book, claim->unit.functions[i]);
 			driver = driver ? driver : BOOK_ANY_DRIVER;
 		}

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "pci/device.h"
 
 void told_deinit(struct told *told)
 {
@@ -253,4 +254,9 @@ void driver_set(char to[UNIT_DRIVER_BYTES], const char *driver)
 	size_t len = strnlen(driver, UNIT_DRIVER_BYTES);
 	bool good = len < UNIT_DRIVER_BYTES && (len == 0 || utf8_is_text(driver, len));
 	memmove(to, good ? driver : BOOK_ANY_DRIVER, good ? len + 1 : sizeof(BOOK_ANY_DRIVER));
+}
+
+bool driver_is_hosts(const char *driver)
+{
+	return !pci_driver_is_vfio(driver) && strcmp(driver, BOOK_ANY_DRIVER) != 0;
 }

@@ -16,8 +16,6 @@
 #include "base/cleanup.h"
 #include "model/codes.h"
 
-/* The driver that gives a function to a VM. */
-#define BOOK_VFIO_DRIVER "vfio-pci"
 /* The driver is not known: the kernel may choose. */
 #define BOOK_ANY_DRIVER "?"
 
@@ -158,4 +156,6 @@ void assignment_wake(struct assignment *assignment);
 void trouble_set(struct trouble *trouble, enum attach_code code, const char *reason);
 /* A driver's name that can be written down; BOOK_ANY_DRIVER when it is none. */
 void driver_set(char to[UNIT_DRIVER_BYTES], const char *driver);
+/* The host's own driver, or none: one to give the function back to. Not of the vfio-pci family, and known. */
+bool driver_is_hosts(const char *driver);
 void told_deinit(struct told *told);

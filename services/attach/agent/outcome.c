@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "pci/device.h"
 
 static void try_again(const struct outcome_context *context, struct claim *claim,
 		      const struct step_result *result)
@@ -61,7 +62,7 @@ static void note_drivers(struct claim *claim, const struct unit_facts *facts)
 		claim_reset_drivers(claim);
 	for (size_t i = 0; i < claim->unit.n; i++) {
 		const char *driver = facts->functions[i].driver;
-		bool own = *driver && strncmp(driver, BOOK_VFIO_DRIVER, UNIT_DRIVER_BYTES) != 0;
+		bool own = *driver && !pci_driver_is_vfio(driver);
 		if (!claim->touched || own)
 			driver_set(claim->drivers[i], driver);
 	}
@@ -77,8 +78,7 @@ static bool on_look(const struct outcome_context *context, struct claim *claim,
 	}
 	claim->n_vfio = 0;
 	for (size_t i = 0; i < facts->n; i++)
-		claim->n_vfio += strncmp(facts->functions[i].driver, BOOK_VFIO_DRIVER,
-					 UNIT_DRIVER_BYTES) == 0;
+		claim->n_vfio += pci_driver_is_vfio(facts->functions[i].driver);
 	/* A hypervisor that says nothing does not say that the VM has lost it. */
 	if (facts->vm != VM_UNKNOWN || !claim->looked)
 		claim->n_plugged = facts->n_plugged < facts->n ? facts->n_plugged : facts->n;

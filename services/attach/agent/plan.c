@@ -1,6 +1,6 @@
 #include "attach/agent/plan.h"
 
-#include <string.h>
+#include "pci/device.h"
 
 static void step(struct plan *plan, enum step_verb verb)
 {
@@ -55,7 +55,7 @@ static bool is_to_be_given_back(const struct claim *claim)
 	if (claim->of->gives_back)
 		return true;
 	for (size_t i = 0; claim->of->failed && i < claim->unit.n; i++)
-		if (strcmp(claim->drivers[i], BOOK_VFIO_DRIVER) != 0)
+		if (!pci_driver_is_vfio(claim->drivers[i]))
 			return true;
 	return false;
 }

@@ -119,16 +119,14 @@ static bool is_ready(const struct step_means *means, const struct unit *unit,
 	}
 	vfio_look(means->host, unit, facts);
 	for (size_t i = 0; i < unit->n; i++) {
-		struct pci_device device;
-		pci_device_init(&device, unit->functions[i]);
-		memcpy(device.driver, facts->functions[i].driver, sizeof(device.driver));
-		if (pci_device_is_on_vfio(&device))
+		const char *driver = facts->functions[i].driver;
+		if (pci_driver_is_vfio(driver))
 			continue;
 		cleanup(buf_deinit) struct buf reason = { 0 };
 		char address[PCI_ADDRESS_TEXT_BYTES];
 		pci_address_format(unit->functions[i], address);
 		buf_printf(&reason, "%s is not on vfio-pci any more but has %s%s", address,
-			   *device.driver ? "driver " : "none", device.driver);
+			   *driver ? "driver " : "none", driver);
 		end_as(result, STEP_FAILED, ATTACH_BIND_FAILED, reason.data);
 		return false;
 	}

@@ -79,7 +79,7 @@ static void put_back(const struct vfio_host *host, const struct unit *unit,
 		     const struct before *before, size_t n, struct vfio_problem *problem)
 {
 	for (size_t i = n; i-- > 0;) {
-		if (driver_is_vfio(before[i].driver))
+		if (pci_driver_is_vfio(before[i].driver))
 			continue;
 		struct vfio_problem failed = { 0 };
 		if (binding_return(host, unit->functions[i], before[i].driver, before[i].override,
@@ -109,7 +109,7 @@ int vfio_bind(const struct vfio_host *host, const struct unit *unit,
 		r = remember(host, unit->functions[i], &before[i], ret_problem);
 		if (r)
 			break; /* this one was not touched */
-		if (!driver_is_vfio(before[i].driver))
+		if (!pci_driver_is_vfio(before[i].driver))
 			r = bind_function(host, unit->functions[i], ret_problem);
 	}
 	if (r)

@@ -104,7 +104,7 @@ static int leave_vfio(const struct vfio_host *host, struct pci_address address, 
 			       ? vfio_problem_set(problem, code, "the driver of %s cannot be read",
 						  function_name(address).text)
 			       : gone(address, problem);
-	if (driver_is_vfio(now))
+	if (pci_driver_is_vfio(now))
 		return binding_unbind(host, address, code, problem);
 	if (*now && wanted && strcmp(now, wanted) != 0)
 		return vfio_problem_set(problem, code, "%s has driver %s now, not %s",

@@ -70,18 +70,10 @@ int function_driver(const struct vfio_host *host, struct pci_address address,
 	return 0;
 }
 
-bool driver_is_vfio(const char *driver)
-{
-	struct pci_device device;
-	pci_device_init(&device, (struct pci_address){ 0 });
-	pci_copy_text(device.driver, sizeof(device.driver), driver);
-	return pci_device_is_on_vfio(&device);
-}
-
 bool function_is_on_vfio(const struct vfio_host *host, struct pci_address address)
 {
 	char driver[UNIT_DRIVER_BYTES];
-	return function_driver(host, address, driver) == 0 && driver_is_vfio(driver);
+	return function_driver(host, address, driver) == 0 && pci_driver_is_vfio(driver);
 }
 
 int function_text(const struct vfio_host *host, struct pci_address address, const char *name,

@@ -31,7 +31,6 @@ bool function_is_present(const struct vfio_host *host, struct pci_address addres
  * (any more). */
 int function_driver(const struct vfio_host *host, struct pci_address address,
 		    char ret_driver[UNIT_DRIVER_BYTES]) MUST_CHECK;
-bool driver_is_vfio(const char *driver);
 bool function_is_on_vfio(const struct vfio_host *host, struct pci_address address);
 
 /* Positive: there is none, or none that can be read. */

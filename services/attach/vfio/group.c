@@ -31,7 +31,7 @@ static bool is_in_the_way(const struct vfio_host *host, struct pci_address addre
 		pci_copy_text(driver, UNIT_DRIVER_BYTES, "(unreadable)");
 		return function_is_present(host, address);
 	}
-	return *driver && !driver_is_vfio(driver) && strcmp(driver, "pci-stub") != 0;
+	return *driver && !pci_driver_is_vfio(driver) && strcmp(driver, "pci-stub") != 0;
 }
 
 static int check_one(const struct vfio_host *host, const struct unit *unit, int32_t group,

@@ -281,6 +281,28 @@ static void without_memory_what_is_not_on_vfio_is_as_it_was(void **state)
 	assert_int_equal(world_touches(w, 0, STEP_CLEAN), 0);
 }
 
+/* Somebody chose it for this kind of device: it is as good as vfio-pci, and nobody may take the GPU for the
+ * host's because of its name. */
+static void without_memory_a_driver_of_the_vfio_pci_family_shows_that_it_is_given_away(void **state)
+{
+	struct agent_world *w = *state;
+	for (int k = 0; k < FAKE_FUNCTIONS; k++)
+		w->host.gpus[0].functions[k].native = "nvgrace-gpu-vfio-pci";
+	fake_host_reboot(&w->host);
+	int number = assign_to_running(w, 1, 0, 1);
+	assert_int_equal(world_touches(w, 0, STEP_BIND), 0);
+	w->host.silent = true;
+	lose_memory(w);
+	release(w, number);
+	world_pass(w, 3 * WORLD_LOOK_US);
+	assert_string_equal(world_word(w, 1), "ATTACHED HYPERVISOR_SILENT");
+	w->host.silent = false;
+	world_pass(w, 3 * WORLD_LOOK_US);
+	assert_string_equal(world_word(w, 1), "DETACHED");
+	assert_true(fake_gpu_is_clean(&w->host, 0));
+	assert_int_equal(world_touches(w, 0, STEP_GIVE_BACK), 0);
+}
+
 /* ---- the text ---- */
 
 static int load(const char *text, struct buf *error)
@@ -427,6 +449,7 @@ int main(void)
 		STORY(what_is_still_to_be_cleaned_is_remembered),
 		STORY(without_memory_the_log_knows_what_is_in_quarantine),
 		STORY(without_memory_what_is_not_on_vfio_is_as_it_was),
+		STORY(without_memory_a_driver_of_the_vfio_pci_family_shows_that_it_is_given_away),
 		STORY(what_is_loaded_is_saved_the_same),
 		STORY(what_is_damaged_is_refused_and_never_crashes),
 		STORY(what_is_no_memory_of_this_host_is_refused),

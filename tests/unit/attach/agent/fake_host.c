@@ -12,6 +12,11 @@ static void set_driver(struct fake_function *function, const char *driver)
 	snprintf(function->driver, sizeof(function->driver), "%s", driver);
 }
 
+static bool is_on_vfio(const struct fake_function *function)
+{
+	return strstr(function->driver, "vfio-pci") != NULL;
+}
+
 static bool has_driver(const struct fake_function *function, const char *driver)
 {
 	return strcmp(function->driver, driver) == 0;
@@ -116,10 +121,10 @@ static void bind(struct fake_host *host, struct fake_gpu *gpu, size_t n, struct 
 		return;
 	}
 	for (size_t k = 0; k < n; k++) {
-		if (gpu->functions[k].holder != NO_VM &&
-		    !has_driver(&gpu->functions[k], "vfio-pci"))
+		if (gpu->functions[k].holder != NO_VM && !is_on_vfio(&gpu->functions[k]))
 			notice(host, "a VM has a function that is not on vfio-pci");
-		set_driver(&gpu->functions[k], "vfio-pci");
+		if (!is_on_vfio(&gpu->functions[k]))
+			set_driver(&gpu->functions[k], "vfio-pci");
 	}
 }
 
@@ -140,7 +145,7 @@ static void plug(struct fake_host *host, struct fake_gpu *gpu, int vm, size_t n,
 		if (function->used_by != NO_VM && function->used_by != vm)
 			notice(host,
 			       "a GPU was plugged that was not cleaned after another VM had it");
-		if (!has_driver(function, "vfio-pci"))
+		if (!is_on_vfio(function))
 			notice(host, "a GPU was plugged that is not on vfio-pci");
 	}
 	for (size_t k = 0; k < n; k++) {
@@ -263,7 +268,7 @@ bool fake_gpu_is_plugged(const struct fake_host *host, int gpu, int vm)
 bool fake_gpu_is_bound(const struct fake_host *host, int gpu)
 {
 	for (int k = 0; k < FAKE_FUNCTIONS; k++)
-		if (!has_driver(&host->gpus[gpu].functions[k], "vfio-pci"))
+		if (!is_on_vfio(&host->gpus[gpu].functions[k]))
 			return false;
 	return true;
 }
