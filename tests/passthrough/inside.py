@@ -1,4 +1,4 @@
-"""The hands of a test in the emulated host: it runs inside (vm.sh), the test itself beside the VM (stage.py), where Python is
+"""The hands of a test in the emulated host: it runs inside (vm.sh), the test itself beside the VM (host.py), where Python is
 not emulated and Kafka is near. One JSON object a line over TCP: {"call": method, "args": [...], "kwargs": {...}} is answered
 with {"value": ...} or {"error": text}. Whatever was started ends with the connection."""
 import json
@@ -8,6 +8,8 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import vmhost
@@ -91,10 +93,14 @@ class Hands:
 
     # ---- VMs
 
-    def vm_start(self, name, ports=2):
+    def vm_start(self, name, ports=2, wait=True):
+        """`wait`: until QEMU listens. Its guest is up after that."""
         if name not in self.vms:
             self.vms[name] = NestedVm(name, ports)
-        self.vms[name].start()
+        if wait:
+            self.vms[name].start()
+        else:
+            threading.Thread(target=self.vms[name].start, daemon=True).start()
 
     def vm_kill(self, name):
         self.vms[name].kill()
@@ -134,6 +140,27 @@ class Hands:
         client = self.clients.pop(name)
         client.lines.close()
         client.socket.close()
+
+    # ---- network
+
+    def forward(self, port):
+        """127.0.0.1:port in here is 127.0.0.1:port of the machine beside, for servers that call themselves so."""
+        server = socket.create_server(("127.0.0.1", port))
+
+        def pump(source, target):
+            with source, target:
+                with suppress(OSError):  # either side may end it
+                    while data := source.recv(65536):
+                        target.sendall(data)
+
+        def serve():
+            while True:
+                near, _ = server.accept()
+                far = socket.create_connection(("10.0.2.2", port))
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
 
     # ---- programs
 

@@ -1,11 +1,8 @@
 """What the passthrough tests of gpubus as a whole have: a real Kafka, Redis and gpubus-scheduler beside the emulated host; in
 there gpubus-inventory, gpubus-attach and VMs, which the test moves through inside.py; the bus, read and written by a client
 that shares no code with gpubus (tests/e2e/foreign.py). Runs on this machine; tests/support/with.sh has started the servers."""
-import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import time
 import uuid
@@ -15,73 +12,16 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1] / "e2e")]
 
 import fleet  # noqa: E402
-from cluster import BIN, BUILD, DIR, SUPPORT, Cluster, wait_for  # noqa: E402
+from cluster import BIN, BUILD, DIR, Cluster, wait_for  # noqa: E402
 from foreign import Follower  # noqa: E402
 from replay import Log, owners_by_answers  # noqa: E402
+from host import BOOT_SECONDS, Host  # noqa: E402
 from vmhost import PATIENCE, ROLES, Table  # noqa: E402
 
-HERE = Path(__file__).parent
 POOL, PARTITIONS = "1", 3
 MMIO_OFFSET = 0x4000  # where the guest writes
-BOOT_SECONDS = 100
 # The native driver of most GPUs in there; they may be taken from it.
 NATIVE = "bochs-drm"
-
-
-class Host:
-    """An emulated host, from inside.py's side: its methods are this object's."""
-
-    def __init__(self, name, limit, append=""):
-        self.name, self.dir = name, DIR / name
-        self.dir.mkdir(exist_ok=True)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        command = [SUPPORT / "passthrough/vm.sh", "--timeout", str(limit), "--append", append, "--"]
-        command += ["/usr/bin/python3", "-S", "-B", HERE / "inside.py", self.listener.getsockname()[1]]
-        self.output = (self.dir / "output").open("ab")
-        self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *map(str, command)],
-            stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
-            env={**os.environ, "TEST_DIR": str(self.dir)},
-        )  # fmt: skip
-        self.lines = None
-
-    def wait_until_up(self):
-        if self.lines:
-            return self
-        self.listener.settimeout(0.1)
-
-        def connected():
-            assert self.process.poll() is None, f"{self.name} has ended: {(self.dir / 'output').read_text()}"
-            try:
-                return self.listener.accept()[0]
-            except TimeoutError:
-                return None
-
-        peer = wait_for(connected, f"{self.name} is up", BOOT_SECONDS)
-        peer.settimeout(2 * PATIENCE)
-        self.lines = peer.makefile("rw")
-        peer.close()
-        return self
-
-    def __getattr__(self, method):
-        def call(*args, **kwargs):
-            self.lines.write(json.dumps({"call": method, "args": args, "kwargs": kwargs}, default=str) + "\n")
-            self.lines.flush()
-            answer = json.loads(self.lines.readline())
-            if "error" in answer:
-                raise AssertionError(f"{self.name}: {method}: {answer['error']}")
-            return answer["value"]
-
-        return call
-
-    def power_off(self):
-        """As if the plug was pulled: the kernel ends vm.sh's children with it."""
-        self.process.kill()
-        self.process.wait()
-        if self.lines:
-            self.lines.close()
-        self.listener.close()
-        self.output.close()
 
 
 class Tale:
@@ -130,7 +70,7 @@ class Tale:
 class Stage:
     """`step_deadline`: a call to a hypervisor gets half of it."""
 
-    def __init__(self, name, limit, append="", step_deadline="6s"):
+    def __init__(self, name, limit, append="", step_deadline="8s"):
         self.name, self.limit, self.step_deadline = name, limit, step_deadline
         self.begin, self.said = time.monotonic(), []
         self.table = Table(widths=(60, 44, 44), keep=BUILD / f"passthrough/{name}.table")
@@ -201,11 +141,11 @@ class Stage:
         return self.upstream.ask("OperatorCommand", {**record, **fields})
 
     @contextmanager
-    def only(self, role):
-        """A request names a model. So that it gets this GPU, its like are in quarantine for a moment."""
+    def only(self, *roles):
+        """A request names a model. So that it gets these GPUs, their like are in quarantine for a moment."""
         kept_back = [
             gpu for gpu, device in self.devices.items()
-            if gpu in self.units and gpu != role and device["id"] == self.devices[role]["id"]
+            if gpu in self.units and gpu not in roles and device["id"] == self.devices[roles[0]]["id"]
             and self.operate("QUARANTINE_GPU", gpu_id=self.gpu_id(gpu)).name == "GpuMarked"
         ]  # fmt: skip
         try:
@@ -221,15 +161,11 @@ class Stage:
         """Grants these GPUs, which are of one model; returns the VM's tale after the grant."""
         tale = self.tale(vm_id)
         tale.position = len(self.upstream.answers.messages)
-        model = self.devices[roles[0]]["id"]
-        if len(roles) == 1:
-            with self.only(roles[0]):
-                answer = self.upstream.request(POOL, vm_id, [(model, 1)], **fields)
-        else:
-            answer = self.upstream.request(POOL, vm_id, [(model, len(roles))], **fields)
+        with self.only(*roles):
+            answer = self.upstream.request(POOL, vm_id, [(self.devices[roles[0]]["id"], len(roles))], **fields)
         assert answer.name == "GpuAssigned", answer.record
-        if len(roles) == 1:
-            assert answer.record["gpus"][0]["functions"] == self.units[roles[0]], answer.record
+        granted = sorted(gpu["functions"] for gpu in answer.record["gpus"])
+        assert granted == sorted(self.units[role] for role in roles), granted
         return tale
 
     def release(self, vm_id, **fields):
@@ -314,4 +250,4 @@ class Stage:
         sys.stderr.flush()
 
 
-__all__ = ["BIN", "MMIO_OFFSET", "NATIVE", "PATIENCE", "POOL", "ROLES", "Host", "Stage", "Tale", "fleet", "wait_for"]
+__all__ = ["BIN", "Follower", "MMIO_OFFSET", "NATIVE", "PATIENCE", "POOL", "ROLES", "Host", "Stage", "Tale", "fleet", "wait_for"]

@@ -3,21 +3,39 @@
 
 demo=${DEV_DEMO_DIR:-$build/demo}
 
-# The real services on a broker in memory and a private Redis; the story itself is in demo_story.py.
-dev_demo() { # [--stay]
-	local stay=
+# The real services on a broker in memory and a private Redis; the stories themselves are in demo_story.py and
+# demo_passthrough.py.
+dev_demo() { # [--stay | --passthrough]
 	case "${1:-} $#" in
-	" 0") ;;
-	"--stay 1") stay=1 ;;
-	*) echo "usage: ./dev demo [--stay]" >&2 && return 2 ;;
+	" 0") demo_assignments ;;
+	"--stay 1")
+		demo_assignments
+		demo_stay
+		;;
+	"--passthrough 1") demo_passthrough ;;
+	*) echo "usage: ./dev demo [--stay | --passthrough]" >&2 && return 2 ;;
 	esac
+}
+
+demo_assignments() {
 	phase "setting up"
 	setup demo
 	build_programs gpubus-mock-broker
 	demo_start
+	demo_start_hosts 9>&-
 	python3 tests/support/dev/demo_story.py "$gpubus" "$demo"
 	phase "done; the result is in $demo/summary.json"
-	[ -z "$stay" ] || demo_stay
+}
+
+# A GPU reaches a VM, and comes back: on a host that is emulated whole.
+demo_passthrough() {
+	phase "setting up"
+	setup passthrough
+	build_programs gpubus-mock-broker gpubus-attach gpubus-attach-step passthrough_guest
+	demo_start
+	phase "the emulated host"
+	python3 -B tests/support/dev/demo_passthrough.py "$gpubus" "$demo" 9>&-
+	phase "done; the result is in $demo/summary.json"
 }
 
 demo_start() {
@@ -53,6 +71,10 @@ demo_start_services() {
 		GPUBUS_REDIS_URL=$GPUBUS_REDIS_URL
 	END
 	process_start "$demo" scheduler "$bin/gpubus-scheduler" --name demo --broker-is-mock
+}
+
+demo_start_hosts() {
+	local -x PROCESS_DIES_WITH_PARENT=1
 	"$bin/gpubus-hostgen" --output "$demo/hosts" tests/support/dev/demo.hosts
 	tests/data/hosts/unpack.sh "$demo/hosts"
 	process_start "$demo" inventory "$bin/gpubus-inventory" --pool 1 --hosts-dir "$demo/hosts" \

@@ -7,28 +7,29 @@ packages_demo=(
 	libxxhash-dev uuid-dev
 	pci.ids redis-server redis-tools
 )
+packages_passthrough=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 packages_test=(
 	clang-format maven openjdk-17-jre-headless python3-venv
-	qemu-system-x86 busybox-static cpio kmod xz-utils
 	libvirt-dev libexpat1-dev libvirt-daemon-driver-qemu
 )
 if [ -e /etc/os-release ] && ! grep -q 'VERSION_ID="1[0-2]"' /etc/os-release; then
 	packages_test[2]=default-jre-headless # newer releases have newer JREs; Kafka takes 17 and above
-	packages_test+=(zstd) # their kernels are packed with it
+	packages_passthrough+=(zstd) # their kernels are packed with it
 fi
 
-setup() { # demo|test
+setup() { # demo|passthrough|test
 	local packages=("${packages_demo[@]}")
 	case $1 in
 	demo) ;;
-	test) packages+=("${packages_test[@]}") ;;
-	*) echo "./dev setup: the levels are demo and test, not '$1'" >&2 && return 2 ;;
+	passthrough) packages+=("${packages_passthrough[@]}") ;;
+	test) packages+=("${packages_passthrough[@]}" "${packages_test[@]}") ;;
+	*) echo "./dev setup: the levels are demo, passthrough and test, not '$1'" >&2 && return 2 ;;
 	esac
 	setup_packages "${packages[@]}"
+	[ "$1" = demo ] || setup_kernel
 	if [ "$1" = test ]; then
 		setup_python
 		tests/support/kafka.sh fetch
-		setup_kernel
 	fi
 }
 
@@ -96,7 +97,7 @@ setup_check_tools() {
 	done
 	[ ${#missing[@]} -eq 0 ] && return 0
 	echo "setup: this is not a Debian system. Missing: ${missing[*]}. Debian's names of all packages:" >&2
-	echo "  ${packages_demo[*]} ${packages_test[*]}" >&2
+	echo "  ${packages_demo[*]} ${packages_passthrough[*]} ${packages_test[*]}" >&2
 	return 1
 }
 
