@@ -66,7 +66,10 @@ static void tell(struct run *run, const struct step_result *result)
 /* Nobody knows how far it came. */
 static void tell_unknown(struct run *run, enum step_outcome outcome, const char *what)
 {
-	struct step_result result = { .outcome = outcome, .code = ATTACH_STUCK };
+	struct step_result result = {
+		.outcome = outcome,
+		.code = outcome == STEP_WAIT ? ATTACH_STEP_PENDING : ATTACH_STUCK,
+	};
 	snprintf(result.reason, sizeof(result.reason), "the step \"%s\" %s",
 		 step_verb_name(run->step.verb), what);
 	tell(run, &result);

@@ -5,7 +5,8 @@
  * Each step gets one result, and it says no more than is known:
  *
  *   the process ended well and wrote a result    that result
- *   it did not end by the deadline: killed       STUCK; a LOOK, which changes nothing: WAIT
+ *   it did not end by the deadline: killed       STUCK; a LOOK, which changes nothing: WAIT,
+ *                                                STEP_PENDING
  *   it does not even die then (in the kernel)    STUCK, also a LOOK; it is taken when it ends
  *   it crashed, was killed or wrote nonsense     tried again, as every step may be repeated; after
  *                                                STEP_ATTEMPTS the same as for a missed deadline:

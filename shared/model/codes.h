@@ -37,6 +37,7 @@
 	X(VM_ABSENT, "bound; the VM does not run, and gets the GPUs when it does")                 \
 	X(HYPERVISOR_SILENT, "the hypervisor cannot be reached or does not answer")                \
 	X(UNPLUG_PENDING, "the VM was asked to let go of the GPU and has not done so yet")         \
+	X(STEP_PENDING, "a step on the device has not ended yet, or did not say how; tried again") \
 	X(INVALID_ASSIGNMENT, "the assignment names devices that make no passthrough unit")        \
 	X(DEVICE_GONE, "the device is not on the PCI bus")                                         \
 	X(NO_IOMMU, "the device has no IOMMU group: the IOMMU is absent or off")                   \

@@ -72,14 +72,14 @@ static void distrust_the_end(struct assignment *assignment)
 		suspect_unit(&assignment->claims[i]);
 }
 
-/* Its agent had all units, so nobody before it has. With these two codes it may be waiting for them. */
+/* Its agent had all units, so nobody before it has. With any other code it may have been waiting for them. */
 static bool shows_that_it_has_all(const struct gpu_assigned *assigned)
 {
 	if (same(assigned->attach_state, "ATTACHED"))
 		return true;
 	return same(assigned->attach_state, "BOUND") &&
-	       !same(assigned->attach_code, attach_code_name(ATTACH_UNPLUG_PENDING)) &&
-	       !same(assigned->attach_code, attach_code_name(ATTACH_HYPERVISOR_SILENT));
+	       (!assigned->attach_code ||
+		same(assigned->attach_code, attach_code_name(ATTACH_VM_ABSENT)));
 }
 
 void fold_adopt(struct book *book)

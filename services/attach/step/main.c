@@ -1,6 +1,7 @@
 /*
  * gpubus-attach-step: does one step of handing a GPU over (step.h), and ends. The table of contents: its
- * parent's death is its own, options, the step from the standard input, the step, its result.
+ * parent's death is its own, options, the step from the standard input, its unit for this process alone, the
+ * step, its result.
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,8 +16,14 @@
 #include "attach/step/options.h"
 #include "attach/step/perform.h"
 #include "attach/step/step_json.h"
+#include "attach/step/unit_lock.h"
+#include "pci/device.h"
 
-enum { EXIT_NO_STEP = 2 }; /* what was asked for cannot be understood: nothing was done */
+enum {
+	EXIT_NO_STEP = 2, /* what was asked for cannot be understood: nothing was done */
+	LOCK_WAIT_MS =
+		1000, /* a process that is killed and not in the kernel's hands ends sooner */
+};
 
 static int complain(const char *what, const char *why)
 {
@@ -55,6 +62,19 @@ static int read_step(struct arena *arena, struct step *ret_step)
 	return 0;
 }
 
+/* Looking changes nothing, and waits for nobody. */
+static bool has_unit(const struct step_options *options, const struct step *step,
+		     struct step_result *result)
+{
+	cleanup(buf_deinit) struct buf reason = { 0 };
+	if (step->verb == STEP_LOOK ||
+	    unit_lock_take(&options->host, &step->unit, LOCK_WAIT_MS, &reason) == 0)
+		return true;
+	*result = (struct step_result){ .outcome = STEP_WAIT, .code = ATTACH_STEP_PENDING };
+	pci_copy_text(result->reason, sizeof(result->reason), reason.data);
+	return false;
+}
+
 static int write_result(const struct step_result *result)
 {
 	cleanup(buf_deinit) struct buf line = { 0 };
@@ -88,7 +108,8 @@ static int run(const struct step_options *options)
 		.hypervisor = hypervisor,
 		.hypervisor_deadline_ms = options->hypervisor_deadline_ms,
 	};
-	step_perform(&means, &step, &result);
+	if (has_unit(options, &step, &result))
+		step_perform(&means, &step, &result);
 	return write_result(&result);
 }
 

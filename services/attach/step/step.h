@@ -5,7 +5,8 @@
  * input, its result goes as JSON to the standard output (step_json.h): so a step can be done by hand.
  *
  * Every step may be repeated: it looks first and does what is still to be done. A step that fails puts
- * back what it has changed itself. It acts on nothing but the unit's functions.
+ * back what it has changed itself. It acts on nothing but the unit's functions, and not before every earlier
+ * step on them has ended (unit_lock.h).
  *
  *   echo '{"step": "bind", "functions": ["0000:01:00.0", "0000:01:00.1"]}' | gpubus-attach-step
  *   {"outcome":"failed","code":"IN_USE","reason":"0000:01:00.0 is open in Xorg (pid 812, card0)"}
@@ -40,7 +41,7 @@ enum step_outcome {
 	STEP_DONE,   /* it is so now, whether or not there was something to do */
 	STEP_WAIT,   /* not now; nothing is wrong with the unit: VM_ABSENT, HYPERVISOR_SILENT,
 		      * UNPLUG_PENDING (also of CLEAN and GIVE_BACK, while a process has the unit's
-		      * node in /dev/vfio open). Try again later */
+		      * node in /dev/vfio open), STEP_PENDING. Try again later */
 	STEP_FAILED, /* it cannot be done: `code` and `reason`; what the step changed is put back, or
 		      * `not_put_back` is set */
 	STEP_STUCK, /* set by whoever runs the process: the deadline passed. Nobody knows what the unit

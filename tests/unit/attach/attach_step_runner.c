@@ -252,6 +252,7 @@ static void test_a_look_that_hangs_changes_nothing(void **state)
 	struct test *test = *state;
 	run_step(test, STEP_LOOK, HANG);
 	assert_int_equal(test->result.outcome, STEP_WAIT);
+	assert_int_equal(test->result.code, ATTACH_STEP_PENDING);
 	assert_non_null(strstr(test->result.reason, "deadline"));
 }
 
@@ -317,6 +318,7 @@ static void test_saying_nothing_is_no_result(void **state)
 	struct test *test = *state;
 	run_step(test, STEP_LOOK, "echo >>$2/runs");
 	assert_int_equal(test->result.outcome, STEP_WAIT);
+	assert_int_equal(test->result.code, ATTACH_STEP_PENDING);
 	assert_int_equal(lines_of(test, "runs"), STEP_ATTEMPTS);
 }
 

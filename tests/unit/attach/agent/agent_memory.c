@@ -188,6 +188,33 @@ static void without_memory_who_was_forced_out_is_undone_all_the_same(void **stat
 	assert_int_equal(world_touches(w, 0, STEP_CLEAN), 1);
 }
 
+/* BOUND, with the code of what the one before it is waited for: that does not show that it has it all. */
+static void without_memory_who_waits_for_another_has_nothing(void **state)
+{
+	struct agent_world *w = *state;
+	const int gpus[] = { 0 };
+	struct step_result wait = { .outcome = STEP_WAIT, .code = ATTACH_STEP_PENDING };
+	force(w, assign_to_running(w, 1, 0, 1));
+	int number = assign_to_running(w, 2, 0, 1);
+	w->host.vms[3].running = true;
+	fake_force(&w->scheduler, number);
+	fake_assign(&w->scheduler, 3, gpus, 1, false);
+	run_until(w, STEP_UNPLUG);
+	while (world_deliver(w))
+		;
+	uint64_t token = w->steps[0].token;
+	w->n_steps = 0;
+	agent_on_step_done(w->agent, token, &wait, w->now_us);
+	agent_go_on(w->agent, w->now_us);
+	assert_string_equal(world_word(w, 3), "BOUND STEP_PENDING");
+	while (world_heed(w))
+		;
+	int cleans = world_touches(w, 0, STEP_CLEAN);
+	lose_memory(w); /* the world notices when it is plugged as it is */
+	assert_string_equal(world_word(w, 3), "ATTACHED");
+	assert_int_equal(world_touches(w, 0, STEP_CLEAN), cleans + 1);
+}
+
 /* The reports in the log show that the one before was undone: nothing is reset under the one that has it. */
 static void without_memory_history_is_not_undone_again(void **state)
 {
@@ -443,6 +470,7 @@ int main(void)
 		STORY(without_memory_what_is_attached_is_adopted),
 		STORY(without_memory_a_release_is_cleaned_again),
 		STORY(without_memory_who_was_forced_out_is_undone_all_the_same),
+		STORY(without_memory_who_waits_for_another_has_nothing),
 		STORY(without_memory_history_is_not_undone_again),
 		STORY(without_memory_the_one_that_has_it_keeps_it),
 		STORY(without_memory_a_clean_release_ends_what_was_before),

@@ -230,6 +230,33 @@ static int open_pid(pid_t pid)
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
+/* A dead agent's step that the kernel still has in its hands: its last write may yet come to pass. */
+static void test_it_waits_for_an_earlier_step(void **state)
+{
+	static const char unplug[] = "{\"step\": \"unplug\", \"functions\": [\"" GPU "\", \"" AUDIO
+				     "\"], \"vm\": \"vm-1\"}";
+	static const char clean[] = "{\"step\": \"clean\", \"functions\": [\"" AUDIO "\"]}";
+	struct fake_host *fake = *state;
+	struct program earlier;
+	char holder[64];
+	cleanup(buf_deinit) struct buf said = { 0 }, complained = { 0 };
+	make_unbind_hang(fake);
+	start(fake, NULL, NULL, &earlier);
+	say(&earlier, bind_gpu);
+	wait_until_it_hangs(fake);
+	assert_run(fake, OPTIONS("--proc", "/proc"), look, 0, "\"outcome\":\"done\"", "");
+	snprintf(holder, sizeof(holder), "on " GPU " has not ended yet: pid %d (",
+		 (int)earlier.pid);
+	assert_run(fake, OPTIONS("--proc", "/proc"), unplug, 0, holder, "");
+	assert_run(fake, NULL, clean, 0,
+		   "{\"outcome\":\"wait\",\"code\":\"STEP_PENDING\",\"reason\":\"an earlier step "
+		   "on " AUDIO " has not ended yet\"}",
+		   "");
+	kill(earlier.pid, SIGKILL);
+	assert_run(fake, NULL, unplug, 0, "\"outcome\":\"done\"", "");
+	end(&earlier, &said, &complained);
+}
+
 static void test_it_dies_with_its_parent(void **state)
 {
 	struct fake_host *fake = *state;
@@ -368,6 +395,7 @@ int main(void)
 		TEST(test_options),
 		TEST(test_nobody_waits_for_the_result),
 		TEST(test_hanging_step_can_be_killed),
+		TEST(test_it_waits_for_an_earlier_step),
 		TEST(test_it_dies_with_its_parent),
 		TEST(test_crash_points),
 		TEST(test_crash_takes_the_agent_along),
