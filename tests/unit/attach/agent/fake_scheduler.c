@@ -1,6 +1,6 @@
 #include "fake_scheduler.h"
 
-#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/codes.h"
@@ -35,7 +35,8 @@ const char *fake_gpu_id(struct fake_scheduler *scheduler, int gpu)
 int fake_gpu_by_id(const char *gpu_id)
 {
 	struct pci_address address;
-	assert(pci_address_parse(strchr(gpu_id, '/') + 1, &address) == 0);
+	if (pci_address_parse(strchr(gpu_id, '/') + 1, &address) != 0)
+		abort();
 	return address.bus - 1;
 }
 
@@ -51,7 +52,8 @@ void fake_write(struct fake_scheduler *scheduler, const struct record *record)
 {
 	struct record *copy = arena_alloc(&scheduler->arena, sizeof(*copy));
 	*copy = *record;
-	assert(scheduler->n_log < FAKE_LOG_MAX);
+	if (scheduler->n_log == FAKE_LOG_MAX)
+		abort();
 	scheduler->log[scheduler->n_log++] = copy;
 }
 
