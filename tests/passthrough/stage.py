@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -217,12 +218,15 @@ class Stage:
     def check_log(self):
         """gpubus audit, and an independent replay: each request has one outcome, no function had two owners."""
         report = self.cluster.audit()
-        log = Log(self.cluster.decisions.read_to_end())
-        answers = self.upstream.answers.read_to_end()
+        with ThreadPoolExecutor() as readers:  # each waits for Kafka
+            decisions, answers, dead_letters = readers.map(
+                Follower.read_to_end, (self.cluster.decisions, self.upstream.answers, self.upstream.dead_letters)
+            )
+        log = Log(decisions)
         log.check_answers(answers)
         problems = log.problems + owners_by_answers(answers).problems
         assert not problems, problems
-        assert not self.upstream.dead_letters.read_to_end(), "there are dead letters"
+        assert not dead_letters, "there are dead letters"
         held = sorted(vm for owners in log.owners.values() for vm in owners.gpus_of(POOL))
         self.say(f"{len(log.outcomes)} requests, one outcome each; audit: clean; still held: {', '.join(held) or 'nothing'}")
         return "clean" if report["clean"] else "violations"
