@@ -40,7 +40,7 @@ static void write_path(const char *path, const void *data, size_t len)
 
 void fake_write(struct fake_host *fake, const char *path, const char *text)
 {
-	char full[PATH_MAX];
+	char full[2 * PATH_MAX];
 	snprintf(full, sizeof(full), "%s/%s", fake->dir, path);
 	write_path(full, text, strlen(text));
 }
@@ -60,7 +60,7 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 
 void fake_remove(struct fake_host *fake, const char *path)
 {
-	char full[PATH_MAX];
+	char full[2 * PATH_MAX];
 	snprintf(full, sizeof(full), "%s/%s", fake->dir, path);
 	assert_int_equal(nftw(full, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
@@ -216,6 +216,13 @@ static void kernel_load_module(void *context, const char *name)
 		load_driver(fake, "vfio-pci");
 }
 
+static bool kernel_group_is_taken(void *context, const char *node)
+{
+	const struct fake_host *fake = context;
+	size_t len = strlen(node), end = fake->group_taken ? strlen(fake->group_taken) : len + 1;
+	return len >= end && strcmp(node + len - end, fake->group_taken) == 0;
+}
+
 static int kernel_hot_reset(void *context, const struct vfio_host *host, const struct unit *unit,
 			    size_t function, bool was_reset[], struct buf *why)
 {
@@ -333,6 +340,7 @@ int fake_host_setup(void **state)
 		.context = fake,
 		.write = kernel_write,
 		.load_module = kernel_load_module,
+		.group_is_taken = kernel_group_is_taken,
 		.hot_reset = kernel_hot_reset,
 	};
 	fake->host = (struct vfio_host){ .sysfs_dir = fake->sys,
