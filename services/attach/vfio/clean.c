@@ -6,6 +6,7 @@
 #include "attach/step/crash.h"
 #include "attach/vfio/config_space.h"
 #include "attach/vfio/function.h"
+#include "attach/vfio/group.h"
 #include "attach/vfio/kernel.h"
 #include "attach/vfio/vfio.h"
 
@@ -87,11 +88,8 @@ static int make_ready(const struct vfio_host *host, const struct unit *unit,
 						function_name(unit->functions[i]).text);
 		is_bound = is_bound && function_is_on_vfio(host, unit->functions[i]);
 	}
-	cleanup(buf_deinit) struct buf holders = { 0 };
-	if (vfio_group_holders(host, unit, &holders))
-		return vfio_problem_set(problem, ATTACH_UNPLUG_PENDING, "%s is still open in %s",
-					function_name(unit->functions[0]).text, holders.data);
-	return is_bound ? 0 : vfio_bind(host, unit, problem);
+	int r = group_check_let_go(host, unit, problem);
+	return r || is_bound ? r : vfio_bind(host, unit, problem);
 }
 
 int vfio_clean(const struct vfio_host *host, const struct unit *unit,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attach/vfio/function.h"
+#include "attach/vfio/kernel.h"
 #include "model/record.h"
 #include "pci/device.h"
 
@@ -69,4 +70,34 @@ int group_check(const struct vfio_host *host, const struct unit *unit, struct vf
 			return r;
 	}
 	return 0;
+}
+
+/* Processes may be hidden from this one (a PID namespace, a missing right): the kernel knows them all. */
+static int check_taken(const struct vfio_host *host, struct pci_address address,
+		       struct vfio_problem *problem)
+{
+	const struct vfio_kernel *kernel = vfio_kernel_of(host);
+	int32_t group = function_group(host, address);
+	cleanup(buf_deinit) struct buf node = { 0 };
+	buf_printf(&node, "%s/vfio/%d", host->dev_dir, group);
+	if (group == ABSENT || !kernel->group_is_taken(kernel->context, node.data))
+		return 0;
+	return vfio_problem_set(problem, ATTACH_UNPLUG_PENDING,
+				"%s is still open in a process that cannot be seen from here: the "
+				"kernel calls its IOMMU group %d busy",
+				function_name(address).text, group);
+}
+
+int group_check_let_go(const struct vfio_host *host, const struct unit *unit,
+		       struct vfio_problem *problem)
+{
+	cleanup(buf_deinit) struct buf holders = { 0 };
+	if (vfio_group_holders(host, unit, &holders))
+		return vfio_problem_set(problem, ATTACH_UNPLUG_PENDING, "%s is still open in %s",
+					function_name(unit->functions[0]).text, holders.data);
+	int r = 0;
+	for (size_t i = 0; i < unit->n && r == 0; i++)
+		if (function_is_on_vfio(host, unit->functions[i]))
+			r = check_taken(host, unit->functions[i], problem);
+	return r;
 }

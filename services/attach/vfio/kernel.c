@@ -43,6 +43,17 @@ static void real_load_module(void *context, const char *name)
 	posix_spawn_file_actions_destroy(&actions);
 }
 
+/* The kernel gives a group to one opener at a time. Source: Linux, drivers/vfio/group.c, vfio_group_fops_open(). */
+static bool real_group_is_taken(void *context, const char *node)
+{
+	(void)context;
+	int fd = open(node, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	bool is_taken = fd < 0 && errno == EBUSY;
+	if (fd >= 0)
+		close(fd);
+	return is_taken;
+}
+
 static int real_hot_reset(void *context, const struct vfio_host *host, const struct unit *unit,
 			  size_t function, bool was_reset[], struct buf *why)
 {
@@ -62,11 +73,13 @@ const struct vfio_kernel *vfio_kernel_of(const struct vfio_host *host)
 	static const struct vfio_kernel machine = {
 		.write = real_write,
 		.load_module = real_load_module,
+		.group_is_taken = real_group_is_taken,
 		.hot_reset = real_hot_reset,
 	};
 	static const struct vfio_kernel elsewhere = {
 		.write = real_write,
 		.load_module = load_no_module,
+		.group_is_taken = real_group_is_taken,
 		.hot_reset = real_hot_reset,
 	};
 	if (host->kernel)

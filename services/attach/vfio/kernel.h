@@ -1,5 +1,5 @@
 /*
- * What changes the host, and nothing else: all that vfio/ does to a kernel goes through these three, so
+ * What changes the host, or what only a kernel can say: all that vfio/ does to a kernel goes through these, so
  * that a test can put a kernel of its own behind a tree of files. Reading needs no such place: trees of
  * files can be read.
  */
@@ -21,6 +21,8 @@ struct vfio_kernel {
 	int (*write)(void *context, const char *path, const char *text);
 	/* modprobe. Whether it worked is to be seen in sysfs. */
 	void (*load_module)(void *context, const char *name);
+	/* Has somebody an IOMMU group's node in /dev/vfio open, or a device of the group? */
+	bool (*group_is_taken)(void *context, const char *node);
 	/* As vfio_hot_reset(). */
 	int (*hot_reset)(void *context, const struct vfio_host *host, const struct unit *unit,
 			 size_t function, bool was_reset[], struct buf *why);

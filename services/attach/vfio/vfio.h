@@ -8,7 +8,8 @@
  * family made for one kind of device (nvgrace-gpu-vfio-pci) count as vfio-pci: somebody chose them.
  *
  * The group's node in /dev/vfio is never taken from a process that has it open, as that would block until
- * the process ends: vfio_clean and vfio_give_back answer UNPLUG_PENDING, with the process's name.
+ * the process ends: vfio_clean and vfio_give_back answer UNPLUG_PENDING, with the process's name. One that is
+ * hidden from this process is noticed by the kernel's EBUSY.
  */
 #pragma once
 

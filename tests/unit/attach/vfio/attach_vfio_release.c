@@ -161,6 +161,22 @@ static void test_somebody_still_has_it(void **state)
 	assert_int_equal(fake->writes.len, 0);
 }
 
+static void test_somebody_hidden_still_has_it(void **state)
+{
+	struct fake_host *fake = *state;
+	struct unit unit = bound_unit(fake);
+	fake->group_taken = "/dev/vfio/7";
+	const char *reason = GPU " is still open in a process that cannot be seen from here: the "
+				 "kernel calls its IOMMU group 7 busy";
+	assert_not_clean(fake, &unit, ATTACH_UNPLUG_PENDING, reason);
+
+	struct vfio_problem problem;
+	char drivers[][UNIT_DRIVER_BYTES] = { "nouveau", "snd_hda_intel" };
+	assert_true(vfio_give_back(&fake->host, &unit, drivers, &problem) > 0);
+	assert_problem(&problem, ATTACH_UNPLUG_PENDING, reason);
+	assert_int_equal(fake->writes.len, 0);
+}
+
 /* A step was killed in the middle of giving back: nothing is reset beneath a driver. */
 static void test_taken_from_its_driver_again(void **state)
 {
@@ -312,6 +328,7 @@ int main(void)
 		TEST(test_config_reads_as_nonsense),
 		TEST(test_device_vanishes_in_its_reset),
 		TEST(test_somebody_still_has_it),
+		TEST(test_somebody_hidden_still_has_it),
 		TEST(test_taken_from_its_driver_again),
 		TEST(test_to_named_drivers),
 		TEST(test_to_none_and_any),

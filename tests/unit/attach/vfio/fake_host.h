@@ -42,6 +42,7 @@ struct fake_host {
 		int after; /* so many writes there go well first */
 	} faults[FAKE_FAULTS];
 	size_t n_faults;
+	const char *group_taken; /* the end of a node in /dev/vfio that somebody hidden has open */
 	/* What the hot reset does: reaches these functions of the unit, or says why not. */
 	const char *hot_reset_fails;
 	unsigned n_hot_resets;
