@@ -187,6 +187,7 @@ void claim_free_unit(struct claim *claim)
 	claim->unclean = false;
 	claim->let_go = false;
 	claim->cleaned = false;
+	claim->tried = false;
 	claim->waits = false;
 }
 

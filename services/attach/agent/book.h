@@ -58,6 +58,9 @@ struct claim {
 	/* Claims on the same functions that are not through with them; set by overlap.h. */
 	struct claim *older;
 	struct claim *newer;
+	/* A bind has, or may have, changed it before: one that fails puts back what it found itself, which
+	 * is then not how the unit was found. */
+	bool tried;
 	bool running; /* a step */
 	bool due;     /* `next` is to be started, at retry_us or later */
 	enum step_verb next;

@@ -106,6 +106,7 @@ static int load_claim(const struct load *load, const json_t *json, struct claim 
 	claim->unclean = flag_of(json, "unclean");
 	claim->let_go = flag_of(json, "let_go");
 	claim->cleaned = flag_of(json, "cleaned");
+	claim->tried = claim->touched;
 	if (claim->touched && load_drivers(json_object_get(json, "drivers"), claim))
 		return refuse(load, "the drivers of a GPU's functions are missing");
 	if (!claim->touched && (claim->lent || claim->suspect || claim->unclean))

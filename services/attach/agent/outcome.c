@@ -114,7 +114,7 @@ static void on_failed(struct claim *claim, enum step_verb verb, const struct ste
 		assignment_fail(claim->of, result->code, result->reason);
 		if (result->not_put_back)
 			mark_dirty(claim, result);
-		else if (!claim->lent && !claim->unclean)
+		else if (!claim->lent && !claim->unclean && !claim->tried)
 			claim_free_unit(claim);
 		break;
 	case STEP_PLUG:
@@ -136,6 +136,8 @@ static void on_done(struct claim *claim, enum step_verb verb)
 	claim->fresh = false;
 	claim->retry_us = 0;
 	claim->waits = claim->waits && verb == STEP_BIND;
+	if (verb == STEP_BIND)
+		claim->tried = true;
 	if (verb == STEP_UNPLUG)
 		claim->let_go = true;
 	if (verb == STEP_CLEAN)

@@ -202,6 +202,22 @@ static void what_was_not_put_back_is_dirty(void **state)
 	assert_string_equal(world_gpu_word(w, 1, 1), "CLEAN");
 }
 
+/* A bind that fails puts back what it found, and that is what the killed one had made of it. */
+static void a_bind_that_fails_after_one_that_was_killed_is_given_back(void **state)
+{
+	struct agent_world *w = *state;
+	fake_assign(&w->scheduler, 1, (const int[]){ 0 }, 1, false);
+	run_until(w, STEP_BIND);
+	world_kill(w, true);
+	assert_false(fake_gpu_is_native(&w->host, 0));
+	let_fail(w, 0, STEP_BIND, ATTACH_BIND_FAILED);
+	world_start(w);
+	world_run(w);
+	assert_string_equal(world_word(w, 1), "FAILED BIND_FAILED");
+	assert_string_equal(world_gpu_word(w, 1, 0), "CLEAN");
+	assert_true(fake_gpu_is_native(&w->host, 0));
+}
+
 static void a_device_that_another_vm_has_is_not_reset_under_it(void **state)
 {
 	struct agent_world *w = *state;
@@ -358,6 +374,7 @@ int main(void)
 		STORY(a_failed_plug_is_cleaned_and_put_back),
 		STORY(an_attempt_puts_back_what_it_found),
 		STORY(what_was_not_put_back_is_dirty),
+		STORY(a_bind_that_fails_after_one_that_was_killed_is_given_back),
 		STORY(a_device_that_another_vm_has_is_not_reset_under_it),
 		STORY(who_is_forced_out_is_undone_before_the_next_one),
 		STORY(a_release_waits_for_who_was_forced_out_before),
