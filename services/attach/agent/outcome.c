@@ -148,6 +148,21 @@ static void on_done(struct claim *claim, enum step_verb verb)
 		claim_free_unit(claim);
 }
 
+/* ---- what has to wait ---- */
+
+/* Somebody has the unit open that was to be undone: the VM that was gone is back with it, for one. True: what it
+ * let go of, and what was cleaned before, counts no more. */
+static bool has_it_again(struct claim *claim, enum step_verb verb, enum attach_code code)
+{
+	bool undoing = verb == STEP_CLEAN || verb == STEP_GIVE_BACK;
+	if (!undoing || code != ATTACH_UNPLUG_PENDING || assignment_is_wanted(claim->of))
+		return false;
+	claim->lent = true;
+	claim->let_go = false;
+	claim->cleaned = false;
+	return true;
+}
+
 bool outcome_apply(const struct outcome_context *context, struct claim *claim, enum step_verb verb,
 		   const struct step_result *result)
 {
@@ -159,7 +174,7 @@ bool outcome_apply(const struct outcome_context *context, struct claim *claim, e
 		return on_look(context, claim, result);
 	if (result->outcome == STEP_WAIT) {
 		try_again(context, claim, result);
-		return false;
+		return has_it_again(claim, verb, result->code);
 	}
 	if (result->outcome == STEP_DONE)
 		on_done(claim, verb);

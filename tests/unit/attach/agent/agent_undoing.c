@@ -218,6 +218,37 @@ static void a_bind_that_fails_after_one_that_was_killed_is_given_back(void **sta
 	assert_true(fake_gpu_is_native(&w->host, 0));
 }
 
+/* The VM was not there when it was asked to let go, and now runs with the device of its own accord. */
+static void come_back_with_it(struct agent_world *w, int vm, int gpu)
+{
+	struct step_result wait = { .outcome = STEP_WAIT, .code = ATTACH_UNPLUG_PENDING };
+	uint64_t token = w->steps[0].token;
+	w->host.vms[vm].running = true;
+	for (int k = 0; k < FAKE_FUNCTIONS; k++)
+		w->host.gpus[gpu].functions[k].holder = w->host.gpus[gpu].functions[k].used_by = vm;
+	w->n_steps = 0;
+	agent_on_step_done(w->agent, token, &wait, w->now_us);
+	world_pass(w, 2 * WORLD_LOOK_US);
+}
+
+/* Else it would be waited for for ever, or given back as the VM has left it. */
+static void a_vm_that_comes_back_with_it_is_asked_again(void **state)
+{
+	static const enum step_verb when[] = { STEP_CLEAN, STEP_GIVE_BACK };
+	struct agent_world *w = *state;
+	for (int i = 0; i < 2; i++) {
+		int number = assign_to_running(w, 1, i, 1);
+		w->scheduler.assignments[number].gives_back = true;
+		fake_vm_stop(&w->host, 1);
+		fake_release(&w->scheduler, number);
+		run_until(w, when[i]);
+		come_back_with_it(w, 1, i);
+		assert_string_equal(world_word(w, 1), "DETACHED");
+		assert_true(fake_gpu_is_clean(&w->host, i) && fake_gpu_is_native(&w->host, i));
+		assert_int_equal(world_touches(w, i, STEP_UNPLUG), 2);
+	}
+}
+
 static void a_device_that_another_vm_has_is_not_reset_under_it(void **state)
 {
 	struct agent_world *w = *state;
@@ -375,6 +406,7 @@ int main(void)
 		STORY(an_attempt_puts_back_what_it_found),
 		STORY(what_was_not_put_back_is_dirty),
 		STORY(a_bind_that_fails_after_one_that_was_killed_is_given_back),
+		STORY(a_vm_that_comes_back_with_it_is_asked_again),
 		STORY(a_device_that_another_vm_has_is_not_reset_under_it),
 		STORY(who_is_forced_out_is_undone_before_the_next_one),
 		STORY(a_release_waits_for_who_was_forced_out_before),
