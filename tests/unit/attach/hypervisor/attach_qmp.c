@@ -274,7 +274,7 @@ static void a_guest_that_does_not_let_go_is_asked_again_without_harm(void **stat
 	begin(story);
 	assert_int_equal(plug(story, GPU), 0);
 	for (int i = 0; i < 2; i++) {
-		struct answer answer = fixture_unplug(story->qmp, "vm-1", GPU, SOON_MS);
+		struct answer answer = fixture_unplug(story->qmp, "vm-1", GPU, A_WHILE_MS);
 		assert_int_equal(answer.r, HYPERVISOR_PENDING);
 		fixture_says(&answer, "not yet let go of 1 function");
 	}

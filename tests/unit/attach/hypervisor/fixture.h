@@ -4,7 +4,9 @@
 #include "attach/hypervisor/hypervisor.h"
 
 enum {
-	SOON_MS = 300,	    /* what is not to succeed */
+	SOON_MS = 300, /* what is not to succeed */
+	A_WHILE_MS =
+		2000, /* what is not to succeed, and is to get so far on a loaded machine, too */
 	IN_TIME_MS = 20000, /* far more than a loaded machine needs */
 };
 

@@ -253,8 +253,8 @@ static void test_it_waits_for_an_earlier_step(void **state)
 		   "on " AUDIO " has not ended yet\"}",
 		   "");
 	kill(earlier.pid, SIGKILL);
-	assert_run(fake, NULL, unplug, 0, "\"outcome\":\"done\"", "");
 	end(&earlier, &said, &complained);
+	assert_run(fake, NULL, unplug, 0, "\"outcome\":\"done\"", "");
 }
 
 static void test_it_dies_with_its_parent(void **state)
