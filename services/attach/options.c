@@ -7,6 +7,8 @@
 #include "core/id_check.h"
 #include "service/options.h"
 
+enum { STEP_DEADLINE_MS_MAX = 24 * 3600 * 1000 };
+
 /* Where --target points when nobody says: as the hypervisor's own tools have it. */
 static const struct {
 	const char *hypervisor;
@@ -50,6 +52,8 @@ static int complete(struct attach_options *options)
 		return complain("--host", options->host, problem);
 	if (options->look_every_ms < 1 || options->step_deadline_ms < 1 || options->max_steps < 1)
 		return complain("--look-every, --step-deadline or --steps", "0", "is too little");
+	if (options->step_deadline_ms > STEP_DEADLINE_MS_MAX)
+		return complain("--step-deadline", "", "is more than 24h");
 	return complete_hypervisor(options);
 }
 

@@ -106,12 +106,13 @@ int64_t preflight_interrupt_remapping(const char *interrupts)
 	return strstr(interrupts, "IO-APIC") || strstr(interrupts, "PCI-MSI") ? 0 : ABSENT;
 }
 
-static int64_t read_interrupt_remapping(const char *proc_dir, struct arena *arena)
+int64_t preflight_read_interrupt_remapping(const char *proc_dir)
 {
-	FILE *file = open_below(proc_dir, "interrupts", arena);
+	cleanup(buf_deinit) struct buf path = { 0 }, text = { 0 };
+	buf_printf(&path, "%s/interrupts", proc_dir);
+	FILE *file = fopen(path.data, "re");
 	if (!file)
 		return ABSENT;
-	cleanup(buf_deinit) struct buf text = { 0 };
 	size_t n;
 	do {
 		char *end = buf_reserve(&text, 65536);
@@ -139,7 +140,7 @@ void preflight_read(const char *sysfs_dir, const char *proc_dir, const struct pc
 		.cpu_cores = count_cpus(proc_dir, arena),
 		.ram_gb = read_ram_gb(proc_dir, arena),
 		.iommu = iommu_is_on(sysfs_dir, scan, arena),
-		.interrupt_remapping = read_interrupt_remapping(proc_dir, arena),
+		.interrupt_remapping = preflight_read_interrupt_remapping(proc_dir),
 		.vfio = vfio_is_there(sysfs_dir, arena),
 	};
 }

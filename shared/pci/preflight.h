@@ -23,5 +23,6 @@ void preflight_read(const char *sysfs_dir, const char *proc_dir, const struct pc
 
 const char *preflight_boot_id(const char *proc_dir, struct arena *arena);
 
-/* From the content of /proc/interrupts: 1, 0 or ABSENT. */
+/* Does the IOMMU remap interrupts? 1, 0 or ABSENT, by /proc/interrupts and by its content. */
+int64_t preflight_read_interrupt_remapping(const char *proc_dir);
 int64_t preflight_interrupt_remapping(const char *interrupts);

@@ -198,7 +198,7 @@ int memory_load(struct book *book, const struct memory_place *place, const char 
 {
 	struct load load = { .book = book, .error = error };
 	struct memory_loaded loaded = { 0 };
-	if (len > MEMORY_BYTES_MAX)
+	if (len > LIMIT_AGENT_FILE_BYTES)
 		return refuse(&load, "it is too long");
 	json_error_t why;
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);

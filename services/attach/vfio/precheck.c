@@ -12,8 +12,6 @@
 #include "pci/device.h"
 #include "pci/preflight.h"
 
-enum { INTERRUPTS_BYTES_MAX = 8 * 1024 * 1024 }; /* a machine with many CPUs has a large one */
-
 typedef int (*check_fn)(const struct vfio_host *host, const struct unit *unit,
 			struct vfio_problem *problem);
 
@@ -126,20 +124,9 @@ static int check_interrupts(const struct vfio_host *host, const struct unit *uni
 			    struct vfio_problem *problem)
 {
 	(void)unit;
-	cleanup(buf_deinit) struct buf path = { 0 }, text = { 0 };
-	buf_printf(&path, "%s/interrupts", host->proc_dir);
-	FILE *file = fopen(path.data, "re");
-	if (!file)
-		return 0; /* not known: VFIO itself refuses what is not safe */
-	size_t n;
-	do {
-		char *end = buf_reserve(&text, 65536);
-		n = fread(end, 1, 65536, file);
-		text.len += n;
-	} while (n > 0 && text.len < INTERRUPTS_BYTES_MAX);
-	fclose(file);
-	buf_putc(&text, '\0');
-	if (preflight_interrupt_remapping(text.data) != 0 || unsafe_interrupts_are_allowed(host))
+	/* When that is not known, VFIO itself refuses what is not safe. */
+	if (preflight_read_interrupt_remapping(host->proc_dir) != 0 ||
+	    unsafe_interrupts_are_allowed(host))
 		return 0;
 	return vfio_problem_set(problem, ATTACH_NO_INTERRUPT_REMAPPING,
 				"the IOMMU does not remap interrupts, so a VM could forge them: "

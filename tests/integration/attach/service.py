@@ -102,6 +102,7 @@ def test_another_pool_is_refused(host):
 def test_bad_options_are_refused(host):
     for args, words in ((["--hypervisor", "xen"], "is not qmp, libvirt or none"),
                         (["--step-deadline", "0s"], "is too little"),
+                        (["--step-deadline", "2d"], "is more than 24h"),
                         (["--host", ""], "--host")):
         said = host.agent(*args).wait_end(2)
         assert words in said, said
