@@ -37,6 +37,7 @@ struct host {
 	struct announcement **farewells; /* owned, also each: to the pool that the host has left */
 	size_t n_farewells;
 	struct loop_timer *farewell_timer; /* owned */
+	struct loop_timer *scan_retry;	   /* owned */
 	struct announcement heartbeat;
 	struct arena seen_arena;
 	struct host_seen seen; /* as of the last scan, in seen_arena */
@@ -49,7 +50,8 @@ struct host {
 	struct scan_job job;
 };
 
-enum { FAREWELL_POLL_MS = 50 };
+/* A scan that failed is not left at that until the next regular one: nobody knows what the host has. */
+enum { FAREWELL_POLL_MS = 50, SCAN_RETRY_MS = 2000 };
 
 /* ---- heartbeat ----------------------------------------------------------------------------- */
 
@@ -198,6 +200,7 @@ static void on_scan_done(void *context)
 		host->health = HOST_UNREADABLE;
 		log_error("host %s cannot be scanned: %s", host->place->name,
 			  job->error ? job->error : strerror(-job->result));
+		loop_timer_start(host->scan_retry, SCAN_RETRY_MS, 0);
 	}
 	arena_deinit(&job->arena);
 	if (host->scan_again)
@@ -239,6 +242,11 @@ void host_scan(struct host *host)
 		host->scan_again = true;
 	else
 		start_scan(host);
+}
+
+static void on_scan_retry(void *context)
+{
+	host_scan(context);
 }
 
 enum host_health host_health(const struct host *host)
@@ -288,6 +296,7 @@ struct host *host_new(const struct host_place *place, const struct host_context 
 	buf_printf(&path, "%s/gpus.json", place->state_dir);
 	host->book_path = buf_steal(&path);
 	host->farewell_timer = loop_timer_new(context->loop, on_farewell_timer, host);
+	host->scan_retry = loop_timer_new(context->loop, on_scan_retry, host);
 	gpu_book_load(&host->book, host->book_path, place->pool_id, say_farewell, host);
 	for (size_t i = 0; i < host->n_farewells; i++)
 		publisher_announce(context->publisher, host->farewells[i]);
@@ -315,6 +324,7 @@ void host_free(struct host *host)
 	if (!host)
 		return;
 	loop_timer_free(host->farewell_timer);
+	loop_timer_free(host->scan_retry);
 	if (host->scanning)
 		host->dying = true;
 	else
