@@ -4,7 +4,7 @@ import re
 
 from stage import MMIO_OFFSET, NATIVE, POOL, Stage, wait_for
 
-stage = Stage("handover", limit=160)
+stage = Stage("handover", limit=270)
 host = stage.host
 
 STATES = {

@@ -2,7 +2,7 @@
 remembers what was whose, binds them again before anything is said to be ready, and attaches them when the VMs come."""
 from stage import NATIVE, Host, Stage
 
-stage = Stage("reboot", limit=100)
+stage = Stage("reboot", limit=270)
 MODULES = ("bochs", "vfio-pci", "vfio_iommu_type1")
 
 

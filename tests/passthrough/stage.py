@@ -71,7 +71,7 @@ class Tale:
 class Stage:
     """`step_deadline`: a call to a hypervisor gets half of it."""
 
-    def __init__(self, name, limit, append="", step_deadline="8s"):
+    def __init__(self, name, limit, append="", step_deadline="12s"):
         self.name, self.limit, self.step_deadline = name, limit, step_deadline
         self.begin, self.said = time.monotonic(), []
         self.table = Table(widths=(60, 44, 44), keep=BUILD / f"passthrough/{name}.table")
@@ -101,6 +101,7 @@ class Stage:
             role: by_address[device["address"]]["functions"]
             for role, device in self.devices.items() if device["address"] in by_address
         }  # fmt: skip
+        wait_for(lambda: [h for h in self.cluster.get("hosts") if h["state"] == "READY"], "the host is ready")
         wait_for(lambda: "acting" in self.log("agent")[already:], "the agent acts", BOOT_SECONDS)
         return gpus
 

@@ -5,7 +5,7 @@ import subprocess
 
 from stage import BIN, NATIVE, POOL, Host, Stage, wait_for
 
-LIMIT = 100
+LIMIT = 270
 CODES = {"vm": "NO_IOMMU", "no-remapping": "NO_INTERRUPT_REMAPPING"}
 ARGUMENTS = {"vm": "intel_iommu=off", "no-remapping": "intremap=off"}
 GPU = "numa_node_1"

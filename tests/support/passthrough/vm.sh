@@ -94,8 +94,14 @@ mapfile -t -O "${#machine[@]}" machine < <(sed 's/#.*//' "$topology" | xargs -n 
 
 # However this script ends, timeout and QEMU end with it. `cat` makes stdout something that QEMU can open.
 started=$SECONDS
-setpriv --pdeathsig KILL timeout --kill-after 1 "$timeout" setpriv --pdeathsig KILL \
-	qemu-system-x86_64 "${machine[@]}" </dev/null 2>"$job/qemu" | cat || true
+for attempt in 1 2 3; do
+	died=0
+	setpriv --pdeathsig KILL timeout --kill-after 1 "$timeout" setpriv --pdeathsig KILL \
+		qemu-system-x86_64 "${machine[@]}" </dev/null 2>"$job/qemu" | cat || died=$?
+	# An emulator of several threads may die of its own fault before the kernel's first word: that says nothing.
+	[ $died = 139 ] && [ ! -s "$job/console" ] || break
+	echo "vm.sh: QEMU died of a segmentation fault, attempt $attempt" >&2
+done
 if [ ! -s "$job/status" ]; then
 	{
 		echo "vm.sh: no end of: $*"
