@@ -130,9 +130,33 @@ static void warn_of_companions(const struct looking *looking, const struct gpu_d
 	}
 }
 
-static void warn_of_reset(const struct looking *looking, const struct gpu_discovered *gpu)
+static bool is_in_unit(const struct pci_unit *unit, const struct pci_device *device)
 {
-	if (doctor_can_reset(sysfs_of(looking), gpu->pci_address, looking->findings->arena) == 0)
+	for (size_t i = 0; i < unit->n_functions; i++)
+		if (unit->functions[i] == device)
+			return true;
+	return false;
+}
+
+/* A GPU with its audio function often has no reset of its own: with all of its bus on vfio-pci the bus can be
+ * reset, which the kernel lists for single functions only. */
+static bool has_bus_of_its_own(const struct looking *looking, const struct pci_device *gpu,
+			       const struct pci_unit *unit)
+{
+	for (size_t i = 0; i < looking->scan->n_devices; i++) {
+		const struct pci_device *other = &looking->scan->devices[i];
+		if (other->address.domain == gpu->address.domain &&
+		    other->address.bus == gpu->address.bus && !is_in_unit(unit, other))
+			return false;
+	}
+	return gpu->n_bridges > 0;
+}
+
+static void warn_of_reset(const struct looking *looking, const struct gpu_discovered *gpu,
+			  const struct pci_device *device, const struct pci_unit *unit)
+{
+	if (doctor_can_reset(sysfs_of(looking), gpu->pci_address, looking->findings->arena) == 0 &&
+	    !has_bus_of_its_own(looking, device, unit))
 		findings_add_gpu(
 			looking->findings, gpu, SEVERITY_WARN, "NO_RESET",
 			"the kernel knows no way to reset it, so after its first VM it goes "
@@ -159,7 +183,7 @@ static void look_at(const struct looking *looking, const struct gpu_discovered *
 	tell_obstacles(looking, gpu, &unit.obstacles);
 	if (is_to_be_had(&unit.obstacles)) {
 		warn_of_companions(looking, gpu, &unit);
-		warn_of_reset(looking, gpu);
+		warn_of_reset(looking, gpu, device, &unit);
 	}
 }
 
