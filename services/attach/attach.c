@@ -229,6 +229,13 @@ static void log_result(const struct step *step, const struct step_result *result
 	}
 }
 
+/* It was begun, and has ended: what it says of the hypervisor was seen. */
+static bool has_asked(const struct step_result *result)
+{
+	return result->outcome != STEP_STUCK &&
+	       !(result->outcome == STEP_WAIT && result->code == ATTACH_STEP_PENDING);
+}
+
 /* Only steps that have asked the hypervisor say something about it. */
 static void note_hypervisor(struct attach *attach, const struct step *step,
 			    const struct step_result *result)
@@ -239,7 +246,8 @@ static void note_hypervisor(struct attach *attach, const struct step *step,
 		silent = result->reason;
 	else if (looked && result->facts.vm == VM_UNKNOWN)
 		silent = result->facts.vm_reason;
-	else if (!looked && step->verb != STEP_PLUG && step->verb != STEP_UNPLUG)
+	else if (!has_asked(result) ||
+		 (!looked && step->verb != STEP_PLUG && step->verb != STEP_UNPLUG))
 		return;
 	if (silent)
 		health_wait(attach->health, "hypervisor", "%s", silent);

@@ -37,6 +37,26 @@ def test_a_step_that_fails_is_reported_with_its_reason(bus):
     agent.stop()
 
 
+def test_a_step_that_has_not_begun_says_nothing_of_the_hypervisor(bus):
+    host = Host("silent", "silent")
+    bus.start_epoch("silent")
+    host.start_vm("vm-silent")
+    agent = host.agent()
+    assigned = host.assignment("vm-silent", 1)
+    bus.decide("GpuAssigned", assigned)
+    bus.wait_report(assigned, "ATTACHED")
+    host.break_step("unplug", "wait HYPERVISOR_SILENT")
+    bus.decide("GpuAssigned", {**assigned, "state": "RELEASING"})
+    agent.wait_line("waiting: hypervisor: so the test wants it")
+    host.break_step("unplug", "wait STEP_PENDING")
+    bus.wait_report(assigned, "ATTACHED", "STEP_PENDING")
+    assert not any("no longer waiting: hypervisor" in line for line in agent.lines), agent.lines
+    host.mend_step("unplug")
+    bus.wait_report(assigned, "DETACHED")
+    agent.wait_line("no longer waiting: hypervisor")
+    agent.stop()
+
+
 def test_a_step_that_crashes_is_tried_again(bus):
     host = Host("crash", "crash")
     bus.start_epoch("crash")
@@ -128,6 +148,7 @@ def main():
     bus = Bus()
     test_a_step_that_hangs_makes_the_device_stuck_and_no_other(bus)
     test_a_step_that_fails_is_reported_with_its_reason(bus)
+    test_a_step_that_has_not_begun_says_nothing_of_the_hypervisor(bus)
     test_a_step_that_crashes_is_tried_again(bus)
     test_without_a_step_program_the_agent_waits(bus)
     test_without_kafka_the_agent_goes_on_with_what_it_knows(bus)

@@ -3,7 +3,7 @@
 
     units/ADDRESS   JSON: the driver of the unit, and the life of the VM that has it
     vms/ID          exists while the VM runs; its content is this life of it
-    faults/VERB     what goes wrong: "hang", "crash", "nonsense" or "failed CODE"
+    faults/VERB     what goes wrong: "hang", "crash", "nonsense", "failed CODE" or "wait CODE"
 
 Each step is a line "play VERB ADDRESS" on the standard error, which is the agent's log."""
 import ctypes
@@ -44,7 +44,8 @@ def fail(fault):
         os.kill(os.getpid(), signal.SIGSEGV)
     if fault == "nonsense":
         return {"outcome": "splendid"}
-    return {"outcome": "failed", "code": fault.split()[1], "reason": "so the test wants it"}
+    outcome, code = fault.split()
+    return {"outcome": outcome, "code": code, "reason": "so the test wants it"}
 
 
 def look(step, unit, life):

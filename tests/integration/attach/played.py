@@ -104,7 +104,10 @@ class Host:
         (self.dir / "vms" / vm_id).unlink()
 
     def break_step(self, verb, fault):
-        (self.dir / "faults" / verb).write_text(fault)
+        path = self.dir / "faults" / verb
+        fresh = path.with_suffix(".new")
+        fresh.write_text(fault)
+        fresh.rename(path)
 
     def mend_step(self, verb):
         (self.dir / "faults" / verb).unlink()
