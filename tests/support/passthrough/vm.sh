@@ -79,7 +79,7 @@ share() { # ID PATH OPTIONS ADDRESS
 arguments="intel_iommu=on iomem=relaxed no_timer_check mitigations=off cryptomgr.notests rodata=off nokaslr lsm= nowatchdog"
 machine=(
 	# KVM may open and still run no guest, where this machine is a VM itself.
-	-machine q35,kernel-irqchip=split -accel tcg -cpu max -smp 2 -m 2048
+	-machine q35,kernel-irqchip=split -accel tcg -cpu max -smp 1 -m 2048
 	-nodefaults -no-user-config -display none -no-reboot
 	-kernel "$kernel_dir/vmlinux" -initrd "$initramfs"
 	-append "console=ttyS0 quiet panic=-1 $arguments gpubus.job=$(basename "$job") $append"
