@@ -116,7 +116,7 @@ class Stage:
 
     def start_agent(self, host, state_dir="/tmp"):
         self._start(host, "agent", "gpubus-attach", "--state-dir", f"{state_dir}/attach", "--hypervisor", "qmp",
-                    "--target", "/tmp/{vm}.qmp", "--look-every", "500ms", "--step-deadline", self.step_deadline)
+                    "--target", "/tmp/{vm}.qmp", "--look-every", "1s", "--step-deadline", self.step_deadline)
 
     def log(self, program, host=None):
         log = (host or self.host).dir / f"{program}.log"

@@ -23,6 +23,8 @@ TEST_DIR=${TEST_DIR:-$(mktemp -d "${TMPDIR:-/tmp}/gpubus-test.XXXXXX")}
 mkdir -p "$TEST_DIR"
 export TEST_DIR
 export PROCESS_DIES_WITH_PARENT=1
+# A broker of a few seconds' life: the optimizing compiler would cost a third of its CPU time and come too late.
+export KAFKA_JVM=${KAFKA_JVM:--Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1}
 finish() {
 	local status=$? server
 	trap - EXIT

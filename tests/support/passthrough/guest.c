@@ -30,12 +30,12 @@
 
 #include "guest_io.h"
 
-/* ---- time: the PIT interrupts 100 times a second, so that the guest sleeps between its looks ---- */
+/* ---- time: the PIT interrupts 20 times a second, so that the guest sleeps between its looks ---- */
 
 #define PIT_CHANNEL0   0x40
 #define PIT_COMMAND    0x43
 #define PIT_RATE_MODE  0x34  /* channel 0, both bytes, rate generator */
-#define PIT_DIVISOR    11932 /* of 1.193182 MHz */
+#define PIT_DIVISOR    59659 /* of 1.193182 MHz */
 #define PIC_COMMAND    0x20
 #define PIC_DATA       0x21
 #define PIC2_DATA      0xa1
