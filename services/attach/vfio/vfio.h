@@ -4,7 +4,7 @@
  * it. Used in the step process only: every call may block, and the process has a deadline.
  *
  * Binding goes through driver_override of each address, never through new_id; every write is read again,
- * because the kernel takes writes that change nothing (lab table in HACKING.md). Drivers of the vfio-pci
+ * because the kernel takes writes that change nothing (table in HACKING.md). Drivers of the vfio-pci
  * family made for one kind of device (nvgrace-gpu-vfio-pci) count as vfio-pci: somebody chose them.
  *
  * The group's node in /dev/vfio is never taken from a process that has it open, as that would block until
