@@ -147,7 +147,7 @@ class Foreign(unittest.TestCase):
             ours[key] = int(number, 16).to_bytes(8, "little").hex()
         theirs = {name: fingerprint(schema).hex() for name, schema in self.schemas.items()}
         self.assertEqual(ours, theirs)
-        self.assertEqual(len(self.newest()), 14)
+        self.assertEqual(len(self.newest()), 17)
 
     def test_bytes_of_any_record(self):
         for name, published in sorted(self.newest().items()):
@@ -186,6 +186,7 @@ class Foreign(unittest.TestCase):
             "VmRequested": {"request_id", "vm_id", "pool_id"},
             "VmReleased": {"request_id", "vm_id", "pool_id"},
             "MigrationCheck": {"request_id", "vm_id", "pool_id"},
+            "OperatorCommand": {"request_id", "pool_id", "command", "actor"},
             "VmPoolDefined": {"pool_id"},
             "VmTypeDefined": {"vm_type_id", "pool_id"},
         }
