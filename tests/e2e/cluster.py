@@ -128,7 +128,8 @@ class Cluster:
 
     def get(self, *arguments):
         result = self.gpubus("get", *arguments, "-o", "json", "--partitions", str(self.partitions))
-        assert result.returncode == 0, result.stderr
+        # Status 1 and an empty list: there is no such ID, or not yet.
+        assert result.returncode == 0 or result.stdout.strip() == "[]", result.stderr
         return json.loads(result.stdout)
 
     def audit(self):
