@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attach/agent/agent.h"
 #include "attach/agent_file.h"
@@ -25,6 +26,13 @@ static int describe_memory(const struct attach_options *options, const char *old
 		return r;
 	agent_on_caught_up(agent, 0);
 	agent_describe(agent, ret_text);
+	/* Put aside now or by an earlier start: what stood there nobody knows. */
+	snprintf(path, sizeof(path), "%s/agent.json.unusable", options->state_dir);
+	if (access(path, F_OK) == 0)
+		buf_printf(ret_text,
+			   "the memory in %s could not be used: look at the host's GPUs and VMs, "
+			   "then remove that file",
+			   path);
 	return 0;
 }
 

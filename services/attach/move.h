@@ -8,6 +8,6 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* With --move-pool. Positive: the agent has assignments of the old pool, or its memory cannot be read; a
- * sentence in `error`. */
+/* With --move-pool. Positive: the agent has assignments of the old pool, or its memory cannot be read or
+ * was unusable (agent.json.unusable is there); a sentence in `error`. */
 int move_check(const struct attach_options *options, struct buf *error) MUST_CHECK;

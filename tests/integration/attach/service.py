@@ -99,6 +99,17 @@ def test_another_pool_is_refused(host):
     assert "host h1 is not empty" in said and "true r-true/1" in said, said
 
 
+def test_a_host_without_a_memory_does_not_move(host):
+    memory = host.dir / "state" / "agent.json"
+    text = memory.read_text()
+    memory.write_text("{")
+    for _ in range(2):  # the first one puts the file aside
+        said = host.agent("--move-pool", pool="2").wait_end(1)
+        assert "host h1 is not empty" in said and "agent.json.unusable could not be used" in said, said
+    (memory.parent / "agent.json.unusable").unlink()
+    memory.write_text(text)
+
+
 def test_bad_options_are_refused(host):
     for args, words in ((["--hypervisor", "xen"], "is not qmp, libvirt or none"),
                         (["--step-deadline", "0s"], "is too little"),
@@ -154,6 +165,7 @@ def main():
     agent = test_a_killed_agent_goes_on(bus, host, assigned)
     test_a_second_agent_is_refused(host, agent)
     test_another_pool_is_refused(host)
+    test_a_host_without_a_memory_does_not_move(host)
     test_bad_options_are_refused(host)
     test_a_decision_that_cannot_be_read_holds(bus)
     test_a_missing_beginning_holds(bus)
